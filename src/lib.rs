@@ -1,0 +1,3 @@
+//! Container Monkey: backup and recovery for Docker, with a page to manage what runs.
+
+pub mod model;

@@ -1,0 +1,12 @@
+//! The words of the program: plain data and pure rules. Nothing here talks to
+//! Docker, the vault, the database or the network, so everything may use it.
+
+pub mod backup;
+pub mod container;
+pub mod manifest;
+pub mod names;
+pub mod progress;
+pub mod restore;
+pub mod run;
+pub mod secret;
+pub mod vault;

@@ -1,0 +1,138 @@
+//! Names and ids as Docker and the vault allow them. They check themselves
+//! while they are read, so that a bad one never reaches Docker.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a name was refused, for the user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadName(String);
+
+macro_rules! checked_name {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+            fn try_from(text: String) -> Result<Self, BadName> {
+                let check: fn(&str) -> Result<(), String> = $check;
+                check(&text).map_err(BadName)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = BadName;
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// Docker's rule for names of containers and volumes: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`,
+/// here at most 255 bytes (moby `daemon/names`).
+fn docker_name(text: &str) -> Result<(), String> {
+    let mut bytes = text.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let rest = bytes.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    if first && rest && text.len() <= 255 {
+        return Ok(());
+    }
+    Err(format!(
+        "“{}” is not a name Docker accepts. Use letters, digits, “_”, “.” and “-”, starting with a letter or digit.",
+        shorten(text)
+    ))
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+checked_name!(
+    /// A container by id, unique id prefix or name.
+    ContainerRef,
+    docker_name
+);
+checked_name!(
+    /// A name for a new container.
+    ContainerName,
+    docker_name
+);
+checked_name!(
+    /// A volume's name.
+    VolumeName,
+    docker_name
+);
+checked_name!(
+    /// A backup by snapshot id (or a prefix of at least 8 hex digits) or by file name.
+    BackupRef,
+    |text| {
+        let safe = !text.is_empty()
+            && text.len() <= 400
+            && !text.contains("..")
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        if safe {
+            Ok(())
+        } else {
+            Err("This is not the id or file name of a backup.".to_owned())
+        }
+    }
+);
+checked_name!(
+    /// The id of a run: a ULID, so that ids sort by time.
+    RunId,
+    |text| {
+        ulid::Ulid::from_string(text)
+            .map(|_| ())
+            .map_err(|_| "This is not the id of a job.".to_owned())
+    }
+);
+
+impl RunId {
+    /// A new id.
+    pub fn generate() -> Self {
+        Self(ulid::Ulid::new().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_docker_refuses_are_refused_here() {
+        for bad in ["", "-a", "a/b", "../x", "a b", "é", "a\n"] {
+            assert!(bad.parse::<ContainerRef>().is_err(), "{bad:?}");
+        }
+        for good in ["a", "web-1", "Web_2.x", "0123abcdef"] {
+            assert!(good.parse::<ContainerRef>().is_ok(), "{good:?}");
+        }
+        assert!("../etc/passwd".parse::<BackupRef>().is_err());
+        assert!("nonsense".parse::<RunId>().is_err());
+    }
+}

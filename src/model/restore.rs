@@ -1,0 +1,75 @@
+//! What a person decides about a restore, and what it will do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::{ContainerName, VolumeName};
+
+/// The decisions, as a form or JSON sends them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// Another name for the container; its volumes get new names as well unless `volumes` says otherwise.
+    pub new_name: Option<ContainerName>,
+    /// For every existing volume that `volumes` does not name: true = overwrite, false = keep what is there.
+    pub overwrite_volumes: Option<bool>,
+    /// Decisions per volume or bind.
+    pub volumes: Vec<VolumeChoice>,
+    /// Container port (`80/tcp`) to host port.
+    pub port_overrides: BTreeMap<String, String>,
+    /// Start it afterwards; default: as it was.
+    pub start: Option<bool>,
+    /// Replace an existing container of that name.
+    pub replace: bool,
+    /// Back up what is overwritten first; default true.
+    pub safety_backup: Option<bool>,
+}
+
+/// What to do with one volume or bind that exists already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeChoice {
+    /// The volume's name or the bind's host path, as in the manifest's item.
+    pub name: String,
+    /// What to do.
+    pub action: VolumeAction,
+    /// The new volume's name for [`VolumeAction::New`].
+    #[serde(default)]
+    pub new_name: Option<VolumeName>,
+}
+
+/// See [`VolumeChoice`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeAction {
+    /// Make its contents exactly those of the backup.
+    Overwrite,
+    /// Leave it alone and fill a new volume.
+    New,
+    /// Leave it alone and mount it as it is.
+    Skip,
+}
+
+/// How to build the container from its manifest: the decisions applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recreate {
+    /// Name of the new container.
+    pub name: String,
+    /// Container port (`80/tcp`) to host port.
+    pub ports: BTreeMap<String, String>,
+    /// Volumes that get another name: old to new. Others keep theirs.
+    pub volume_names: BTreeMap<String, String>,
+    /// The image id in this engine (differs from the manifest's in another image store).
+    pub image_id: String,
+}
+
+/// A setting that is not the same in the new container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Path in the inspect, `HostConfig.ShmSize`.
+    pub field: String,
+    /// Value in the backup, as JSON text.
+    pub was: String,
+    /// Value now, as JSON text.
+    pub now: String,
+}

@@ -1,0 +1,199 @@
+//! A run: one job from the moment somebody asked for it until its outcome.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    backup::{Trigger, words},
+    manifest::Consistency,
+    names::RunId,
+    progress::Note,
+    restore,
+};
+
+/// One row of the history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id, also the API's `progress_id`.
+    pub id: RunId,
+    /// What kind of job.
+    pub kind: Kind,
+    /// Where it stands.
+    pub state: State,
+    /// Who asked.
+    pub trigger: Trigger,
+    /// The user's name, or "schedule".
+    pub requested_by: String,
+    /// Name of the container (or what it is about).
+    pub subject: String,
+    /// What exactly was asked.
+    pub request: Request,
+    /// When it was asked.
+    pub created: DateTime<Utc>,
+    /// When work began.
+    pub started: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished: Option<DateTime<Utc>>,
+    /// The backup it made, or restored.
+    pub backup_id: Option<String>,
+    /// File name of that backup.
+    pub backup_filename: Option<String>,
+    /// Why it failed, for people.
+    pub error: Option<String>,
+    /// Bytes handled.
+    pub bytes: u64,
+    /// What the server must know if it dies meanwhile.
+    pub journal: Journal,
+}
+
+/// Kinds of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Back up a container.
+    Backup,
+    /// Restore a container.
+    Restore,
+    /// Free space that no backup needs any more.
+    Prune,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waiting for its turn.
+    Queued,
+    /// Being done.
+    Running,
+    /// All of it is done.
+    Complete,
+    /// Done; some files could not be read, or some settings differ.
+    CompleteWithWarnings,
+    /// A planned item is missing.
+    Partial,
+    /// Nothing usable came out of it.
+    Failed,
+    /// Stopped by a person.
+    Cancelled,
+}
+
+impl State {
+    /// True when nothing more will happen.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Request {
+    /// Back up a container.
+    Backup(BackupRequest),
+    /// Restore a backup.
+    Restore(RestoreRequest),
+    /// Free space.
+    Prune,
+}
+
+/// Back up one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRequest {
+    /// The container's name (names survive a recreation, ids do not).
+    pub container: String,
+    /// How to keep it still.
+    #[serde(default)]
+    pub consistency: Consistency,
+    /// Whether the image goes in.
+    pub include_image: bool,
+    /// Only these volumes; `None` = all.
+    #[serde(default)]
+    pub volumes: Option<Vec<String>>,
+    /// A note of the user.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// Restore one backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreRequest {
+    /// The backup's id.
+    pub backup: String,
+    /// The decisions.
+    pub options: restore::Options,
+}
+
+/// Written before each step that a crash must not leave undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Journal {
+    /// Containers this run stopped or paused, to be brought back.
+    pub quiesced: Vec<Quiesced>,
+    /// Container moved out of the way: id, original name, temporary name, whether it ran.
+    pub set_aside: Option<SetAside>,
+    /// Networks, volumes and containers this run created (to be removed if it fails).
+    pub created_networks: Vec<String>,
+    /// See `created_networks`.
+    pub created_volumes: Vec<String>,
+    /// See `created_networks`.
+    pub created_containers: Vec<String>,
+    /// Directories that may hold staged files of this run.
+    pub staging: Vec<String>,
+    /// True once existing data began to be replaced; from here a restart goes on, not back.
+    pub committing: bool,
+}
+
+/// A container that was stopped or paused by a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiesced {
+    /// Container id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Paused (true) or stopped (false).
+    pub paused: bool,
+}
+
+/// A container that was renamed so that another can take its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// Container id.
+    pub id: String,
+    /// The name it had.
+    pub name: String,
+    /// The name it has meanwhile.
+    pub temporary_name: String,
+    /// Whether it was running.
+    pub was_running: bool,
+    /// Its networks with the endpoint settings to connect it again: name and raw JSON.
+    pub networks: Vec<(String, serde_json::Value)>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// A final state.
+    pub state: State,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The backup it made.
+    pub backup_id: Option<String>,
+    /// Its file name.
+    pub backup_filename: Option<String>,
+    /// Bytes handled.
+    pub bytes: u64,
+    /// Notes for the log, in order.
+    pub notes: Vec<Note>,
+}
+
+words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune" });
+words!(State {
+    Queued => "queued",
+    Running => "running",
+    Complete => "complete",
+    CompleteWithWarnings => "complete_with_warnings",
+    Partial => "partial",
+    Failed => "error",
+    Cancelled => "cancelled",
+});

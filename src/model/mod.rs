@@ -9,4 +9,5 @@ pub mod progress;
 pub mod restore;
 pub mod run;
 pub mod secret;
+pub mod user;
 pub mod vault;

@@ -102,9 +102,9 @@ pub enum Request {
 pub struct BackupRequest {
     /// The container's name (names survive a recreation, ids do not).
     pub container: String,
-    /// How to keep it still.
+    /// How to keep it still; `None` = as its label says, else not at all.
     #[serde(default)]
-    pub consistency: Consistency,
+    pub consistency: Option<Consistency>,
     /// Whether the image goes in.
     pub include_image: bool,
     /// Only these volumes; `None` = all.

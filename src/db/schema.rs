@@ -1,0 +1,54 @@
+//! Tables as diesel sees them; must match `migrations/`.
+
+diesel::table! {
+    users (id) { id -> BigInt, name -> Text, password_hash -> Text, default_password -> Bool, created -> BigInt, }
+}
+diesel::table! {
+    settings (key) { key -> Text, value -> Text, }
+}
+diesel::table! {
+    runs (id) {
+        id -> Text,
+        kind -> Text,
+        state -> Text,
+        triggered_by -> Text,
+        requested_by -> Text,
+        subject -> Text,
+        request -> Text,
+        journal -> Text,
+        created -> BigInt,
+        started -> Nullable<BigInt>,
+        finished -> Nullable<BigInt>,
+        backup_id -> Nullable<Text>,
+        backup_filename -> Nullable<Text>,
+        error -> Nullable<Text>,
+        bytes -> BigInt,
+    }
+}
+diesel::table! {
+    run_notes (id) { id -> BigInt, run_id -> Text, at -> BigInt, level -> Text, text -> Text, }
+}
+diesel::table! {
+    backups (id) {
+        id -> Text,
+        filename -> Text,
+        container -> Text,
+        server -> Text,
+        created -> BigInt,
+        backup -> Text,
+        manifest -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    audit (id) {
+        id -> BigInt,
+        at -> BigInt,
+        operation -> Text,
+        actor -> Text,
+        address -> Text,
+        target -> Text,
+        outcome -> Text,
+        error -> Nullable<Text>,
+        details -> Text,
+    }
+}

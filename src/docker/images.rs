@@ -1,0 +1,115 @@
+//! Images: inspect, load, import, tag, count.
+
+use bytes::Bytes;
+use futures::Stream;
+use http_body_util::BodyExt;
+use hyper::{Response, body::Incoming};
+use serde_json::Value;
+
+use super::{
+    client::{Docker, escape},
+    error::DockerError,
+};
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Images.
+    pub images: usize,
+    /// Volumes.
+    pub volumes: usize,
+    /// Networks.
+    pub networks: usize,
+}
+
+impl Docker {
+    /// Counts what the dashboard shows.
+    pub async fn counts(&self) -> Result<Counts, DockerError> {
+        let (images, volumes, networks) =
+            tokio::try_join!(self.get("/images/json"), self.volumes(), self.networks())?;
+        let images = images.as_array().map_or(0, Vec::len);
+        Ok(Counts { images, volumes: volumes.len(), networks: networks.len() })
+    }
+
+    /// The raw inspect by id or name; `None` when the engine does not have it.
+    pub async fn image(&self, id: &str) -> Result<Option<Value>, DockerError> {
+        if id.is_empty() {
+            return Ok(None);
+        }
+        self.find(&format!("/images/{}/json", escape(id))).await
+    }
+
+    /// Gives an image a name.
+    pub async fn tag(&self, id: &str, name: &str) -> Result<(), DockerError> {
+        let (repository, tag) = split(name);
+        let path = format!("/images/{}/tag?repo={}&tag={}", escape(id), escape(repository), escape(tag));
+        self.post(&path, None).await?;
+        Ok(())
+    }
+
+    /// Loads a `docker save` tar; returns the ids (or names) the engine tells.
+    pub async fn load_image(
+        &self,
+        tar: impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static,
+    ) -> Result<Vec<String>, DockerError> {
+        let answer = self.upload("/images/load?quiet=1", tar).await?;
+        let mut ids = Vec::new();
+        for line in lines(answer).await? {
+            let told = line["stream"].as_str().unwrap_or_default().trim();
+            let name = told.strip_prefix("Loaded image ID: ").or_else(|| told.strip_prefix("Loaded image: "));
+            if let Some(name) = name {
+                let inspect = self.image(name).await?.unwrap_or_default();
+                ids.push(inspect["Id"].as_str().unwrap_or(name).to_owned());
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Makes an image of one layer, a plain tar of files; returns its id.
+    pub async fn import_image(
+        &self,
+        tar: impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static,
+    ) -> Result<String, DockerError> {
+        let answer = self.upload("/images/create?fromSrc=-", tar).await?;
+        let told = lines(answer).await?;
+        let id =
+            told.iter().rev().find_map(|line| line["status"].as_str().filter(|id| id.starts_with("sha256:")));
+        id.map(str::to_owned).ok_or_else(|| DockerError::Answer("the import told no image id".to_owned()))
+    }
+}
+
+/// The engine's progress lines; an error line fails.
+async fn lines(answer: Response<Incoming>) -> Result<Vec<Value>, DockerError> {
+    let body = answer.into_body().collect().await.map_err(|error| DockerError::Answer(error.to_string()))?;
+    let bytes = body.to_bytes();
+    let values = serde_json::Deserializer::from_slice(&bytes).into_iter::<Value>();
+    let mut lines = Vec::new();
+    for value in values {
+        let value = value.map_err(|error| DockerError::Answer(error.to_string()))?;
+        if let Some(message) = value["error"].as_str() {
+            return Err(DockerError::Refused { status: 500, message: message.to_owned() });
+        }
+        lines.push(value);
+    }
+    Ok(lines)
+}
+
+/// `registry:5000/name:tag` → name and tag.
+fn split(name: &str) -> (&str, &str) {
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (name, "latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_port_is_not_a_tag() {
+        assert_eq!(split("web:1"), ("web", "1"));
+        assert_eq!(split("host:5000/web"), ("host:5000/web", "latest"));
+        assert_eq!(split("host:5000/web:2"), ("host:5000/web", "2"));
+    }
+}

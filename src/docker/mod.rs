@@ -1,0 +1,28 @@
+//! Everything that talks to the Docker engine. Raw JSON wherever a setting of
+//! the user passes through: typed structs lose fields of other engine versions.
+
+mod capture;
+mod client;
+mod compare;
+mod containers;
+mod describe;
+mod endpoints;
+mod error;
+mod export;
+mod identity;
+mod images;
+mod networks;
+mod payload;
+mod plan;
+mod recreate;
+mod volumes;
+
+pub use capture::Capture;
+pub use client::Docker;
+pub use describe::{compose_file, docker_run_command};
+pub use error::DockerError;
+pub use images::Counts;
+pub use networks::{NetworkSummary, is_built_in, subnets};
+pub use plan::{is_anonymous, plan_items};
+pub use recreate::Created;
+pub use volumes::{VolumeSummary, data_path};

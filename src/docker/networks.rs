@@ -1,0 +1,123 @@
+//! Networks: list, inspect, make, connect, remove.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    client::{Docker, escape},
+    endpoints,
+    error::DockerError,
+};
+use crate::model::progress::{Level, Note};
+
+/// A row of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSummary {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its subnets in CIDR form.
+    pub subnets: Vec<String>,
+}
+
+/// Networks that every engine has; they are never made or removed.
+pub fn is_built_in(name: &str) -> bool {
+    ["bridge", "host", "none", "default", "docker_gwbridge", "ingress"].contains(&name)
+}
+
+/// The subnets of an inspected network.
+pub fn subnets(network: &Value) -> Vec<String> {
+    let configs = network["IPAM"]["Config"].as_array().into_iter().flatten();
+    configs.filter_map(|config| config["Subnet"].as_str().map(str::to_owned)).collect()
+}
+
+impl Docker {
+    /// All networks.
+    pub async fn networks(&self) -> Result<Vec<NetworkSummary>, DockerError> {
+        let answer = self.get("/networks").await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let rows = answer.as_array().into_iter().flatten();
+        Ok(rows
+            .map(|row| NetworkSummary {
+                id: text(&row["Id"]),
+                name: text(&row["Name"]),
+                subnets: subnets(row),
+            })
+            .collect())
+    }
+
+    /// The raw inspect; `None` when there is none of that name or id.
+    pub async fn network(&self, name: &str) -> Result<Option<Value>, DockerError> {
+        self.find(&format!("/networks/{}", escape(name))).await
+    }
+
+    /// Makes a network like the inspected one. When its subnet is taken by another network it gets
+    /// one that the engine chooses, and a note says so.
+    pub async fn create_network(&self, inspect: &Value) -> Result<Vec<Note>, DockerError> {
+        let payload = payload(inspect, self.api().await?);
+        let first = self.post("/networks/create", Some(&payload)).await;
+        let taken = |error: &DockerError| error.to_string().to_lowercase().contains("overlap");
+        match first {
+            Ok(_) => Ok(Vec::new()),
+            Err(error) if taken(&error) && !subnets(inspect).is_empty() => {
+                let mut payload = payload;
+                payload["IPAM"]["Config"] = Value::Null;
+                self.post("/networks/create", Some(&payload)).await?;
+                let name = inspect["Name"].as_str().unwrap_or_default();
+                Ok(vec![Note {
+                    level: Level::Warning,
+                    text: format!(
+                        "The network {name} got another subnet, because {} is taken here.",
+                        subnets(inspect).join(", ")
+                    ),
+                }])
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes it.
+    pub async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
+        self.delete(&format!("/networks/{}", escape(name))).await
+    }
+
+    /// Connects a container with the settings of an inspected endpoint.
+    pub async fn connect(&self, network: &str, container: &str, endpoint: &Value) -> Result<(), DockerError> {
+        let settings = endpoints::wanted(endpoint, None, self.api().await?);
+        let body = json!({ "Container": container, "EndpointConfig": settings });
+        self.post(&format!("/networks/{}/connect", escape(network)), Some(&body)).await?;
+        Ok(())
+    }
+
+    /// Disconnects a container.
+    pub async fn disconnect(&self, network: &str, container: &str) -> Result<(), DockerError> {
+        let body = json!({ "Container": container, "Force": true });
+        self.post(&format!("/networks/{}/disconnect", escape(network)), Some(&body)).await?;
+        Ok(())
+    }
+}
+
+fn payload(inspect: &Value, api: u32) -> Value {
+    let mut fields =
+        vec!["Name", "Driver", "Internal", "Attachable", "Ingress", "EnableIPv6", "Options", "Labels"];
+    if inspect["ConfigFrom"]["Network"].as_str().is_some_and(|from| !from.is_empty()) {
+        // The rest comes from the other network, and is refused here.
+        fields = vec!["Name", "Driver", "Labels", "ConfigFrom"];
+    } else {
+        fields.extend(["IPAM", "ConfigOnly"]);
+        if api >= 48 {
+            fields.push("EnableIPv4");
+        }
+    }
+    let mut payload = Map::new();
+    for field in fields {
+        if !inspect[field].is_null() {
+            payload.insert(field.to_owned(), inspect[field].clone());
+        }
+    }
+    if inspect["ConfigOnly"].as_bool() == Some(true) {
+        payload.remove("Driver");
+    }
+    payload.insert("CheckDuplicate".to_owned(), Value::Bool(true));
+    Value::Object(payload)
+}

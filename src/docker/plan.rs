@@ -1,0 +1,189 @@
+//! What of a container is backed up: every item, and why one is left out.
+
+use std::{
+    collections::HashSet,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{capture::Capture, volumes::data_path};
+use crate::model::manifest::{IMAGE_DIR, Item, ItemKind, Manifest};
+
+/// Host directories that are never data: archiving them would take the whole host, or the kernel's files.
+const NEVER: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/boot"];
+
+/// Host files that only tell the container about the host.
+const HOST_FILES: [&str; 4] = ["/etc/localtime", "/etc/timezone", "/etc/resolv.conf", "/etc/machine-id"];
+
+/// The items of a backup and where the data of each is: item path and host path. `own_data` is the
+/// program's own data directory, which is never backed up into itself.
+pub fn plan_items(capture: &Capture, own_data: &Path) -> (Vec<Item>, Vec<(String, PathBuf)>) {
+    let container = &capture.container;
+    let name = container["Name"].as_str().unwrap_or_default().trim_start_matches('/');
+    let image_name = container["Config"]["Image"].as_str().unwrap_or_default();
+    let mut items = vec![
+        Item {
+            kind: ItemKind::Settings,
+            name: "Settings".to_owned(),
+            path: format!("{name}/backup.json"),
+            destination: None,
+            left_out: None,
+        },
+        Item {
+            kind: ItemKind::Image,
+            name: image_name.to_owned(),
+            path: IMAGE_DIR.to_owned(),
+            destination: None,
+            left_out: None,
+        },
+    ];
+    let mut sources = Vec::new();
+    let mut seen = HashSet::new();
+    let mut mounts: Vec<&Value> = container["Mounts"].as_array().into_iter().flatten().collect();
+    mounts.sort_by_key(|mount| mount["Destination"].as_str().unwrap_or_default().to_owned());
+    let docker_root = Path::new("/var/lib/docker");
+    let mut binds = 0;
+    for mount in mounts {
+        let destination = mount["Destination"].as_str().map(str::to_owned);
+        match mount["Type"].as_str() {
+            Some("volume") => {
+                let volume = mount["Name"].as_str().unwrap_or_default();
+                if seen.insert(volume.to_owned()) {
+                    let (item, source) = volume_item(capture, name, volume, destination, own_data);
+                    sources.extend(source.map(|path| (item.path.clone(), path)));
+                    items.push(item);
+                }
+            }
+            Some("bind") => {
+                let host = mount["Source"].as_str().unwrap_or_default();
+                if seen.insert(host.to_owned()) {
+                    let (item, source) = bind_item(name, binds, host, destination, own_data, docker_root);
+                    binds += 1;
+                    sources.extend(source.map(|path| (item.path.clone(), path)));
+                    items.push(item);
+                }
+            }
+            // tmpfs and named pipes hold nothing that lasts.
+            _ => {}
+        }
+    }
+    (items, sources)
+}
+
+fn volume_item(
+    capture: &Capture,
+    container: &str,
+    volume: &str,
+    destination: Option<String>,
+    own_data: &Path,
+) -> (Item, Option<PathBuf>) {
+    let inspect = capture.volumes.iter().find(|inspect| inspect["Name"] == volume);
+    let source = inspect.and_then(data_path);
+    let left_out = match (inspect, &source) {
+        (None, _) => None,
+        (Some(inspect), None) => Some(elsewhere(inspect)),
+        (_, Some(path)) if touches(path, own_data) => {
+            Some("it holds Container Monkey's own data, with the vault in it".to_owned())
+        }
+        _ => None,
+    };
+    let item = Item {
+        kind: ItemKind::Volume,
+        name: volume.to_owned(),
+        path: format!("{container}/volumes/{volume}"),
+        destination,
+        left_out: left_out.clone(),
+    };
+    // A volume that the engine does not know any more keeps its place, so that the backup says it failed.
+    let source =
+        source.or_else(|| inspect.is_none().then(|| PathBuf::from("/var/lib/docker/volumes").join(volume)));
+    (item, source.filter(|_| left_out.is_none()))
+}
+
+/// Never prints the options: they may hold passwords.
+fn elsewhere(inspect: &Value) -> String {
+    let driver = inspect["Driver"].as_str().unwrap_or_default();
+    match inspect["Options"]["type"].as_str() {
+        Some("tmpfs") => "it lives in memory only".to_owned(),
+        Some(kind) if driver == "local" => format!("its data is elsewhere ({kind})"),
+        _ => format!("its driver {driver} keeps the data elsewhere"),
+    }
+}
+
+fn bind_item(
+    container: &str,
+    index: usize,
+    host: &str,
+    destination: Option<String>,
+    own_data: &Path,
+    docker_root: &Path,
+) -> (Item, Option<PathBuf>) {
+    let path = Path::new(host);
+    let left_out = not_data(path, own_data, docker_root);
+    let file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let item_path = match path.file_name() {
+        // A single file stands in a directory of its own, under its own name.
+        Some(name) if file => format!("{container}/binds/{index}/{}", name.to_string_lossy()),
+        _ => format!("{container}/binds/{index}"),
+    };
+    let item = Item {
+        kind: ItemKind::Bind,
+        name: host.to_owned(),
+        path: item_path,
+        destination,
+        left_out: left_out.clone(),
+    };
+    (item, left_out.is_none().then(|| path.to_owned()))
+}
+
+fn not_data(path: &Path, own_data: &Path, docker_root: &Path) -> Option<String> {
+    let text = path.to_string_lossy();
+    if path == Path::new("/") {
+        return Some("it is the whole host".to_owned());
+    }
+    if HOST_FILES.contains(&text.as_ref()) {
+        return Some("it belongs to the host".to_owned());
+    }
+    // The kind of file first: a socket under /run is best called a socket.
+    if let Ok(metadata) = std::fs::metadata(path) {
+        let kind = metadata.file_type();
+        if kind.is_socket() {
+            return Some("it is a socket".to_owned());
+        }
+        if kind.is_char_device() || kind.is_block_device() || kind.is_fifo() {
+            return Some("it is a device or pipe".to_owned());
+        }
+    }
+    if NEVER.iter().any(|never| path.starts_with(never)) {
+        return Some("it belongs to the host's system".to_owned());
+    }
+    if path.starts_with(docker_root) || docker_root.starts_with(path) {
+        return Some("it is Docker's own directory".to_owned());
+    }
+    touches(path, own_data).then(|| "it holds Container Monkey's own data, with the vault in it".to_owned())
+}
+
+fn touches(path: &Path, own_data: &Path) -> bool {
+    path.starts_with(own_data) || own_data.starts_with(path)
+}
+
+/// Whether a volume of a backup is anonymous: mounted, but named in none of the container's settings.
+/// The new container makes its own, so that `docker rm -v` still removes it.
+pub fn is_anonymous(manifest: &Manifest, volume: &str) -> bool {
+    anonymous_in(&manifest.container, volume)
+}
+
+pub(super) fn anonymous_in(container: &Value, volume: &str) -> bool {
+    let hash = volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let host = &container["HostConfig"];
+    let in_binds = host["Binds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .any(|bind| bind.split(':').next() == Some(volume));
+    let in_mounts = host["Mounts"].as_array().into_iter().flatten().any(|mount| mount["Source"] == volume);
+    hash && !in_binds && !in_mounts
+}

@@ -1,0 +1,115 @@
+//! Looking into the vault: what backups there are, their manifests, and keeping
+//! house: forget, prune, check.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use rustic_core::{CheckOptions, PruneOptions, repofile::SnapshotFile};
+
+use super::{MANIFEST, PruneResult, TAG, Vault, error::VaultError};
+use crate::model::{
+    backup::{Backup, ItemState, Meta, State, Trigger},
+    manifest::{IMAGE_DIR, Manifest},
+    progress::Reporter,
+};
+
+impl Vault {
+    /// All backups, newest first. Reads only the snapshots' own files.
+    pub fn list(&self) -> Result<Vec<Backup>, VaultError> {
+        let snapshots = self.repo.get_all_snapshots()?;
+        // A worker that was killed between writing the outcome and removing the unfinished
+        // snapshot leaves both.
+        let replaced: HashSet<_> = snapshots.iter().filter_map(|snapshot| snapshot.original).collect();
+        let mut list: Vec<_> =
+            snapshots.iter().filter(|snapshot| !replaced.contains(&snapshot.id)).filter_map(backup).collect();
+        list.sort_by_key(|backup: &Backup| std::cmp::Reverse(backup.created));
+        Ok(list)
+    }
+
+    /// The snapshot of a backup.
+    pub(super) fn snapshot(&self, id: &str) -> Result<SnapshotFile, VaultError> {
+        let missing = || VaultError::NoBackup { id: id.to_owned() };
+        let parsed: rustic_core::Id = id.parse().map_err(|_| missing())?;
+        let exists = self.repo.list::<rustic_core::repofile::SnapshotId>()?.any(|other| *other == parsed);
+        if !exists {
+            return Err(missing());
+        }
+        self.repo.get_snapshots(&[id])?.pop().ok_or_else(missing)
+    }
+
+    /// Reads a backup's manifest.
+    pub fn manifest(&self, id: &str) -> Result<Manifest, VaultError> {
+        let snapshot = self.snapshot(id)?;
+        let repo = self.again()?.to_indexed()?;
+        let path = format!("{}/{MANIFEST}", snapshot.label);
+        let node = repo.node_from_snapshot_and_path(&snapshot, &path)?;
+        let mut text = Vec::new();
+        repo.dump(&node, &mut text)?;
+        serde_json::from_slice(&text)
+            .map_err(|error| VaultError::Broken(format!("its {MANIFEST} is not understood ({error})")))
+    }
+
+    /// The newest backup that holds the image with this id whole.
+    pub fn find_image(&self, image_id: &str) -> Result<Option<String>, VaultError> {
+        let holds = |backup: &Backup| {
+            let saved = |item: &crate::model::backup::ItemOutcome| {
+                item.path == IMAGE_DIR && item.state == ItemState::Saved
+            };
+            backup.meta.image_id == image_id
+                && backup.meta.state != State::Unfinished
+                && backup.meta.items.iter().any(saved)
+        };
+        Ok(self.list()?.into_iter().find(holds).map(|backup| backup.id))
+    }
+
+    /// Deletes backups; their data goes with the next prune.
+    pub fn forget(&self, ids: &[String]) -> Result<(), VaultError> {
+        let snapshots = ids.iter().map(|id| self.snapshot(id)).collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<_> = snapshots.iter().map(|snapshot| snapshot.id).collect();
+        self.repo.delete_snapshots(&ids)?;
+        Ok(())
+    }
+
+    /// Frees space that no backup needs. In two phases: packs are marked first and removed by a prune
+    /// a day later, so that a backup that runs at the same time loses nothing.
+    pub fn prune(&self, reporter: &dyn Reporter) -> Result<PruneResult, VaultError> {
+        reporter.step(1, 2, "Looking for data that no backup needs");
+        let options = PruneOptions::default();
+        let plan = self.repo.prune_plan(&options)?;
+        let sizes = plan.stats.size_sum();
+        let freed = sizes.remove + sizes.repackrm + plan.stats.size_unref;
+        reporter.step(2, 2, "Freeing space");
+        self.repo.prune(&options, plan)?;
+        Ok(PruneResult { freed })
+    }
+
+    /// Checks structure, or with `read_data` every byte; returns what is wrong.
+    pub fn check(&self, read_data: bool) -> Result<Vec<String>, VaultError> {
+        let results = self.repo.check(CheckOptions::default().read_data(read_data))?;
+        Ok(results.0.iter().map(|(level, error)| format!("{level:?}: {error}")).collect())
+    }
+}
+
+/// A snapshot as a backup; `None` when it is not one of ours.
+pub(super) fn backup(snapshot: &SnapshotFile) -> Option<Backup> {
+    if !snapshot.tags.contains(TAG) {
+        return None;
+    }
+    let meta: Meta = serde_json::from_str(snapshot.description.as_deref()?).ok()?;
+    let trigger = snapshot.tags.iter().find_map(|tag| tag.parse().ok()).unwrap_or(Trigger::Manual);
+    let summary = snapshot.summary.as_ref();
+    let stamp = snapshot.time.timestamp();
+    Some(Backup {
+        id: snapshot.id.to_hex().as_str().to_owned(),
+        created: DateTime::<Utc>::from_timestamp(
+            stamp.as_second(),
+            u32::try_from(stamp.subsec_nanosecond()).unwrap_or(0),
+        )?,
+        server_name: snapshot.hostname.clone(),
+        trigger,
+        size: meta.data_bytes + meta.image_bytes,
+        stored_size: summary.map_or(0, |summary| summary.data_added_packed),
+        duration_seconds: summary.map_or(0.0, |summary| summary.total_duration),
+        meta,
+    })
+}

@@ -1,0 +1,205 @@
+//! The vault: a restic-format repository, written and read by rustic_core over
+//! object_store. Everything here blocks; it runs in worker processes only.
+//!
+//! What is ours: how a backup is laid out, which errors make it less than
+//! complete, and a restore that replaces nothing before the new data is safe.
+
+mod backup;
+mod commit;
+mod error;
+mod image;
+mod list;
+mod node;
+mod source;
+mod stage;
+mod store;
+mod walk;
+
+use std::{path::PathBuf, sync::Arc};
+
+pub use commit::resume_commit;
+pub use error::VaultError;
+use rustic_core::{
+    ConfigOptions, Credentials, KeyOptions, OpenStatus, Repository, RepositoryBackends, RepositoryOptions,
+};
+use store::{LastSnapshot, Store};
+
+use crate::model::{
+    backup::{Backup, Trigger},
+    manifest::{ImageRecord, Manifest},
+    progress::Note,
+    vault::{Access, Location},
+};
+
+/// Tag of every snapshot that is ours.
+const TAG: &str = "container-monkey";
+
+/// Name of the manifest in a container's directory.
+const MANIFEST: &str = "backup.json";
+
+/// An opened vault.
+pub struct Vault {
+    access: Access,
+    repo: Repository<OpenStatus>,
+}
+
+/// What goes into a backup.
+#[derive(Debug)]
+pub struct BackupPlan {
+    /// The manifest with its planned items.
+    pub manifest: Manifest,
+    /// Who asked for it.
+    pub trigger: Trigger,
+    /// A note of the user.
+    pub note: String,
+    /// Where the data is.
+    pub sources: Vec<Source>,
+    /// Where the image is.
+    pub image: ImageSource,
+    /// Items that failed before: path and why.
+    pub failed: Vec<(String, String)>,
+}
+
+/// Data of one item.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The item's path in the manifest.
+    pub item: String,
+    /// A directory, or a single file.
+    pub host_path: PathBuf,
+}
+
+/// Where the image comes from.
+#[derive(Debug, Clone)]
+pub enum ImageSource {
+    /// It is not backed up.
+    None,
+    /// Files named by their SHA-256.
+    Spooled {
+        /// The directory.
+        dir: PathBuf,
+        /// What they are.
+        record: ImageRecord,
+    },
+    /// An earlier backup has it.
+    InVault {
+        /// That backup.
+        backup: String,
+    },
+}
+
+/// A finished backup.
+#[derive(Debug)]
+pub struct BackupResult {
+    /// As the vault lists it.
+    pub backup: Backup,
+    /// What to tell.
+    pub notes: Vec<Note>,
+}
+
+/// One directory or file to bring back.
+#[derive(Debug, Clone)]
+pub struct RestoreItem {
+    /// Path inside the backup, without leading slash.
+    pub path: String,
+    /// An existing directory, or a file (its directory exists).
+    pub target: PathBuf,
+}
+
+/// What a restore did.
+#[derive(Debug, Default)]
+pub struct RestoreResult {
+    /// Files written.
+    pub written: u64,
+    /// Files that were right already.
+    pub unchanged: u64,
+    /// Entries removed because the backup does not have them.
+    pub removed: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// What could not be set as it was.
+    pub notes: Vec<Note>,
+}
+
+/// What pruning did.
+#[derive(Debug, Clone, Copy)]
+pub struct PruneResult {
+    /// Bytes that are, or after the waiting time will be, free.
+    pub freed: u64,
+}
+
+impl Vault {
+    /// Makes a new vault. Refuses a directory that holds anything.
+    pub fn create(access: &Access) -> Result<Self, VaultError> {
+        let Location::Local { path } = &access.location;
+        let mut entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries.flatten().collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(VaultError::io(path, &error)),
+        };
+        entries.retain(|entry| entry.file_name() != "lost+found");
+        if !entries.is_empty() {
+            return Err(VaultError::Foreign { location: path.display().to_string() });
+        }
+        std::fs::create_dir_all(path).map_err(|error| VaultError::io(path, &error))?;
+        let (repo, _) = repository(access)?;
+        // Packs of at most 16 MiB: no object comes near the limits of any storage.
+        let config = ConfigOptions::default()
+            .set_datapack_size(bytesize("16MiB"))
+            .set_datapack_growfactor(0_u32)
+            .set_treepack_size(bytesize("4MiB"))
+            .set_treepack_growfactor(0_u32)
+            .set_compression(3);
+        let credentials = Credentials::password(access.password.reveal());
+        let repo = repo.init(&credentials, &KeyOptions::default(), &config)?;
+        Ok(Self { access: access.clone(), repo })
+    }
+
+    /// Opens an existing vault.
+    pub fn open(access: &Access) -> Result<Self, VaultError> {
+        let Location::Local { path } = &access.location;
+        let location = path.display().to_string();
+        if !path.join("config").exists() {
+            let empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+            let missing = empty || !path.exists();
+            return Err(if missing {
+                VaultError::Missing { location }
+            } else {
+                VaultError::Foreign { location }
+            });
+        }
+        let (repo, _) = repository(access)?;
+        let repo = repo.open(&Credentials::password(access.password.reveal()))?;
+        if repo.config().version > 2 {
+            return Err(VaultError::TooNew { location });
+        }
+        Ok(Self { access: access.clone(), repo })
+    }
+
+    /// Opens it once more: rustic's states consume each other.
+    fn again(&self) -> Result<Repository<OpenStatus>, VaultError> {
+        let (repo, _) = repository(&self.access)?;
+        // The key is known, so that scrypt need not run again.
+        Ok(repo.open(&Credentials::Masterkey(self.repo.key()))?)
+    }
+}
+
+fn bytesize(text: &str) -> bytesize::ByteSize {
+    text.parse().unwrap_or_default()
+}
+
+fn repository(access: &Access) -> Result<(Repository<()>, LastSnapshot), VaultError> {
+    repository_with(access, rustic_core::NoProgressBars)
+}
+
+fn repository_with(
+    access: &Access,
+    bars: impl rustic_core::ProgressBars,
+) -> Result<(Repository<()>, LastSnapshot), VaultError> {
+    let store = Store::new(&access.location)?;
+    let last_snapshot = store.last_snapshot();
+    let backends = RepositoryBackends::new(Arc::new(store), None);
+    // The default cache would be written into the home directory.
+    let options = RepositoryOptions::default().no_cache(true);
+    Ok((Repository::new_with_progress(&options, &backends, bars)?, last_snapshot))
+}

@@ -1,0 +1,87 @@
+//! The backup job: the image out of the engine, then everything into the vault.
+
+use super::{
+    order::{Answer, BackupTask, Event, Failure},
+    report::Report,
+    serve::Context,
+};
+use crate::{
+    docker::Docker,
+    model::{
+        manifest::IMAGE_DIR,
+        progress::{Level, Note},
+    },
+    vault::{BackupPlan, ImageSource, Source, Vault},
+};
+
+/// Steps of a backup: image, data, finish.
+const STEPS: u32 = 3;
+
+pub(super) fn run(
+    vault: &Vault,
+    docker_host: Option<&str>,
+    task: &BackupTask,
+    context: &Context,
+) -> Result<Answer, Failure> {
+    let mut failed = Vec::new();
+    let image = match image(vault, docker_host, task, context) {
+        Ok(image) => image,
+        Err(why) => {
+            failed.push((IMAGE_DIR.to_owned(), why.clone()));
+            Report::send(&Event::Note(Note {
+                level: Level::Error,
+                text: format!("The image could not be backed up. {why}"),
+            }));
+            ImageSource::None
+        }
+    };
+    context.report.step(2, STEPS, "Reading the container's data");
+    let sources = task.sources.iter();
+    let plan = BackupPlan {
+        manifest: task.manifest.clone(),
+        trigger: task.trigger,
+        note: task.note.clone(),
+        sources: sources.map(|(item, path)| Source { item: item.clone(), host_path: path.clone() }).collect(),
+        image,
+        failed,
+    };
+    let result = vault.backup(&plan, &context.report);
+    let _ = std::fs::remove_dir_all(&task.spool);
+    let result = result?;
+    for note in result.notes {
+        context.report.note(note);
+    }
+    Ok(Answer::Backup(Box::new(result.backup)))
+}
+
+/// Where the image comes from: the vault if it has it already, else the engine.
+fn image(
+    vault: &Vault,
+    docker_host: Option<&str>,
+    task: &BackupTask,
+    context: &Context,
+) -> Result<ImageSource, String> {
+    let Some(container) = &task.image_of else {
+        return Ok(ImageSource::None);
+    };
+    let id = task.manifest.container["Image"].as_str().unwrap_or_default();
+    if let Some(backup) = vault.find_image(id).map_err(|error| error.to_string())? {
+        context.report.note(Note {
+            level: Level::Info,
+            text: "The vault has this image already; it was not read again.".to_owned(),
+        });
+        return Ok(ImageSource::InVault { backup });
+    }
+    context.report.step(1, STEPS, "Exporting the image");
+    let docker = Docker::new(docker_host).map_err(|error| error.to_string())?;
+    let count = |bytes| context.report.add_bytes(bytes);
+    let export = async {
+        if task.manifest.image.is_null() {
+            docker.export_flattened(container, &task.spool, &count).await
+        } else {
+            docker.export_image(id, &task.spool, &count).await
+        }
+    };
+    let record = context.runtime.block_on(export).map_err(|error| error.to_string())?;
+    Ok(ImageSource::Spooled { dir: task.spool.clone(), record })
+}

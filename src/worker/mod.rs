@@ -1,0 +1,16 @@
+//! Heavy jobs run in a process of their own: the same binary, started as
+//! `container-monkey worker`. It reads one work order from its standard input
+//! and writes events to its standard output, one JSON object per line. It never
+//! touches the database.
+//!
+//! Killing it at any time is safe: a backup becomes visible only with its last
+//! write, and a restore replaces nothing before it has said so and was answered.
+
+mod backup;
+pub mod launch;
+pub mod order;
+mod report;
+mod restore;
+mod serve;
+
+pub use serve::serve;

@@ -1,0 +1,201 @@
+//! What the server and a worker say to each other.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    backup::{Backup, Trigger},
+    manifest::{ImageRecord, Manifest},
+    progress::{Note, Progress},
+    vault::Access,
+};
+
+/// One job. The whole of it, with secrets, travels over standard input only.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// The vault it is about.
+    pub vault: Access,
+    /// Docker engine, as `DOCKER_HOST` names it.
+    pub docker_host: Option<String>,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Make a new vault. Answer: [`Answer::Done`].
+    Create,
+    /// List all backups. Answer: [`Answer::List`].
+    List,
+    /// Read one backup's manifest. Answer: [`Answer::Manifest`].
+    Manifest {
+        /// The backup.
+        backup: String,
+    },
+    /// Delete backups. Answer: [`Answer::Done`].
+    Forget {
+        /// The backups.
+        backups: Vec<String>,
+    },
+    /// Free space. Answer: [`Answer::Pruned`].
+    Prune,
+    /// Make a backup. Answer: [`Answer::Backup`].
+    Backup(Box<BackupTask>),
+    /// Load the image of a backup into the engine. Answer: [`Answer::Image`].
+    LoadImage {
+        /// The backup.
+        backup: String,
+    },
+    /// Make sure that these paths exist, so that they can be mounted. Answer: [`Answer::Done`].
+    MakePaths {
+        /// The paths.
+        paths: Vec<MakePath>,
+    },
+    /// Bring files back. Answer: [`Answer::Restored`].
+    Restore {
+        /// The backup.
+        backup: String,
+        /// Names the staging directories.
+        run: String,
+        /// Where to.
+        items: Vec<RestoreItem>,
+    },
+    /// Finish a restore that was interrupted after it began to replace files, or throw its
+    /// staged files away if it had not. Answer: [`Answer::Resumed`].
+    Resume {
+        /// Names the staging directories.
+        run: String,
+        /// The targets of the interrupted restore.
+        targets: Vec<PathBuf>,
+    },
+}
+
+/// See [`Task::Backup`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BackupTask {
+    /// What is planned.
+    pub manifest: Manifest,
+    /// Who asked.
+    pub trigger: Trigger,
+    /// A note of the user.
+    pub note: String,
+    /// Where the data is: item path and host path.
+    pub sources: Vec<(String, PathBuf)>,
+    /// The container's id when the image goes in.
+    pub image_of: Option<String>,
+    /// An empty directory of this job, for the exported image.
+    pub spool: PathBuf,
+}
+
+/// See [`Task::MakePaths`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MakePath {
+    /// The path on the host.
+    pub path: PathBuf,
+    /// A file (true) or a directory (false).
+    pub file: bool,
+}
+
+/// One directory or file to bring back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestoreItem {
+    /// Path inside the backup.
+    pub path: String,
+    /// Where to, on the host.
+    pub target: PathBuf,
+}
+
+/// A line from the worker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// How far it is.
+    Progress(Progress),
+    /// For the run's log.
+    Note(Note),
+    /// It is about to replace existing data and waits for one line, `go`.
+    Committing,
+    /// It is done; the last line.
+    Answer(Box<Result<Answer, Failure>>),
+}
+
+/// What came out of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Done, nothing to tell.
+    Done,
+    /// All backups.
+    List(Vec<Backup>),
+    /// The manifest.
+    Manifest(Box<Manifest>),
+    /// The backup, as the vault lists it.
+    Backup(Box<Backup>),
+    /// The image's id in this engine and what was loaded.
+    Image {
+        /// `sha256:…`.
+        id: String,
+        /// What the backup says about it.
+        record: ImageRecord,
+    },
+    /// Files are back.
+    Restored(Restored),
+    /// Bytes freed.
+    Pruned {
+        /// Bytes.
+        freed: u64,
+    },
+    /// True when an interrupted restore was finished, false when it was undone.
+    Resumed {
+        /// See above.
+        finished: bool,
+    },
+}
+
+/// See [`Answer::Restored`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Restored {
+    /// Files written.
+    pub written: u64,
+    /// Files that were right already.
+    pub unchanged: u64,
+    /// Entries removed because the backup does not have them.
+    pub removed: u64,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+/// Why it could not be done.
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// For the user.
+    pub message: String,
+    /// For the log.
+    pub detail: String,
+}
+
+/// Kinds of failures that the server treats differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// No vault there.
+    VaultMissing,
+    /// The vault cannot be opened or used.
+    Vault,
+    /// No such backup.
+    BackupMissing,
+    /// Docker did not do it.
+    Docker,
+    /// The worker itself died or was killed.
+    Worker,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// Anything else, such as a directory that cannot be read.
+    Other,
+}

@@ -1,0 +1,138 @@
+//! The worker's own main.
+
+use std::{
+    io::BufRead,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+};
+
+use super::{
+    backup,
+    order::{Answer, Event, Failure, FailureKind, Order, Task},
+    report::Report,
+    restore,
+};
+use crate::{
+    model::progress::Reporter,
+    vault::{Vault, VaultError},
+};
+
+/// What a task may use.
+pub(super) struct Context {
+    pub(super) report: Arc<dyn Reporter>,
+    pub(super) runtime: tokio::runtime::Handle,
+    /// While true the job goes on even if the server dies.
+    committing: Arc<AtomicBool>,
+    replies: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Context {
+    /// Tells the server that existing data is about to be replaced and waits for its word.
+    pub(super) fn ask_to_commit(&self) -> Result<(), Failure> {
+        Report::send(&Event::Committing);
+        let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        replies.recv().map_err(|_| Failure {
+            kind: FailureKind::Worker,
+            message: "The server went away before anything was replaced.".to_owned(),
+            detail: String::new(),
+        })?;
+        self.committing.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Does the one job that standard input names. The exit code is 0 when an answer was given,
+/// whatever it says.
+pub fn serve() -> std::process::ExitCode {
+    let mut line = String::new();
+    if std::io::stdin().lock().read_line(&mut line).is_err() {
+        return std::process::ExitCode::from(2);
+    }
+    let Ok(order) = serde_json::from_str::<Order>(&line) else {
+        eprintln!("this is not a work order");
+        return std::process::ExitCode::from(2);
+    };
+    drop(line);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no threads: {error}");
+            return std::process::ExitCode::from(2);
+        }
+    };
+    let committing = Arc::new(AtomicBool::new(false));
+    let context = Context {
+        report: Arc::new(Report::new()),
+        runtime: runtime.handle().clone(),
+        replies: Mutex::new(listen(committing.clone())),
+        committing,
+    };
+    let answer = perform(&order, &context);
+    Report::send(&Event::Answer(Box::new(answer)));
+    std::process::ExitCode::SUCCESS
+}
+
+/// Reads the server's replies. When the server is gone, so is the reason for the job, unless it
+/// is replacing files: then it is finished.
+fn listen(committing: Arc<AtomicBool>) -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(()).is_err() {
+                break;
+            }
+        }
+        if !committing.load(Ordering::SeqCst) {
+            std::process::exit(3);
+        }
+    });
+    receiver
+}
+
+fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
+    if let Task::Create = order.task {
+        Vault::create(&order.vault)?;
+        return Ok(Answer::Done);
+    }
+    if let Task::MakePaths { paths } = &order.task {
+        restore::make_paths(paths)?;
+        return Ok(Answer::Done);
+    }
+    if let Task::Resume { run, targets } = &order.task {
+        return restore::resume(run, targets);
+    }
+    let vault = Vault::open(&order.vault)?;
+    match &order.task {
+        Task::List => Ok(Answer::List(vault.list()?)),
+        Task::Manifest { backup } => Ok(Answer::Manifest(Box::new(vault.manifest(backup)?))),
+        Task::Forget { backups } => {
+            vault.forget(backups)?;
+            Ok(Answer::Done)
+        }
+        Task::Prune => {
+            let pruned = vault.prune(context.report.as_ref())?;
+            Ok(Answer::Pruned { freed: pruned.freed })
+        }
+        Task::Backup(task) => backup::run(&vault, order.docker_host.as_deref(), task, context),
+        Task::LoadImage { backup } => {
+            restore::load_image(vault, order.docker_host.as_deref(), backup, context)
+        }
+        Task::Restore { backup, run, items } => restore::files(&vault, backup, run, items, context),
+        Task::Create | Task::MakePaths { .. } | Task::Resume { .. } => Ok(Answer::Done),
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let kind = match &error {
+            VaultError::Missing { .. } => FailureKind::VaultMissing,
+            VaultError::NoBackup { .. } => FailureKind::BackupMissing,
+            _ => FailureKind::Vault,
+        };
+        let detail = crate::error::chain(&error);
+        Self { kind, message: error.to_string(), detail }
+    }
+}

@@ -1,18 +1,227 @@
 //! The handles that everything shares, and how they start and stop.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    fs,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, live::Live};
+use crate::{
+    config::Config,
+    db::Db,
+    docker::Docker,
+    error::{AppError, Result},
+    jobs::{Perform, Queue},
+    live::Live,
+    model::{names::RunId, secret::Secret, vault::Access},
+    ops,
+    vitals::Sampler,
+    worker::{
+        launch::{self, Listener, Silent},
+        order::{Answer, Failure, Order, Task},
+    },
+};
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     /// Settings.
     pub config: Arc<Config>,
+    /// Time zone of the page.
+    pub zone: chrono_tz::Tz,
+    /// The database.
+    pub db: Db,
+    /// The engine.
+    pub docker: Docker,
+    /// CPU and memory of the host.
+    pub vitals: Sampler,
+    /// The job queue.
+    pub queue: Queue,
     /// Progress of running jobs.
     pub live: Live,
     /// Cancelled when the server stops.
     pub shutdown: CancellationToken,
+    /// What opens the vault, or why it cannot be opened.
+    vault: Arc<Mutex<Result<Access, String>>>,
+    cancels: Arc<Mutex<HashMap<RunId, CancellationToken>>>,
+}
+
+impl App {
+    /// Makes the data directory, opens the databases and finds the vault's key. Neither Docker
+    /// nor the vault need to answer yet.
+    pub async fn start(config: Config) -> Result<Self> {
+        let directory = config.config_dir();
+        make_private(&config.data, 0o755)?;
+        make_private(&directory, 0o700)?;
+        make_private(&config.tmp_dir(), 0o700)?;
+        let db = Db::open(&directory.join("monkey.db"))?;
+        let queue = Queue::open(&directory.join("queue.db")).await?;
+        let zone = config.zone().map_err(|error| AppError::invalid(error.to_string()))?;
+        let docker = Docker::new(config.docker_host.as_deref())?;
+        let vault = vault_access(&config);
+        let app = Self {
+            zone,
+            db,
+            docker,
+            vitals: Sampler::default(),
+            queue,
+            live: Live::default(),
+            shutdown: CancellationToken::new(),
+            vault: Arc::new(Mutex::new(vault)),
+            cancels: Arc::default(),
+            config: Arc::new(config),
+        };
+        ops::users::ensure_first(&app).await?;
+        Ok(app)
+    }
+
+    /// Brings back what an earlier process left behind, reads the vault's list, then works on the
+    /// queue until `shutdown`. A running job is waited for.
+    pub async fn work(self) -> Result<()> {
+        clear_directory(&self.config.tmp_dir());
+        if let Err(error) = ops::vaults::prepare(&self).await {
+            tracing::error!(error = crate::error::chain(&error), "the vault is not available");
+        }
+        ops::recovery::run(&self).await?;
+        let app = self.clone();
+        let perform = Perform::new(move |run| {
+            let app = app.clone();
+            async move { Box::pin(ops::perform::perform(&app, &run)).await }
+        });
+        self.queue.clone().work(perform, self.shutdown.clone()).await?;
+        Ok(())
+    }
+
+    /// What opens the vault.
+    pub fn vault(&self) -> Result<Access> {
+        let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+        vault.clone().map_err(|message| AppError::unavailable(message, None))
+    }
+
+    /// Whether the vault can be used; the sentence says why not.
+    pub fn vault_problem(&self) -> Option<String> {
+        self.vault.lock().unwrap_or_else(PoisonError::into_inner).as_ref().err().cloned()
+    }
+
+    /// Looks for the vault's key again.
+    pub fn reopen_vault(&self) {
+        self.set_vault(vault_access(&self.config));
+    }
+
+    /// Remembers whether the vault can be used.
+    pub fn set_vault(&self, state: Result<Access, String>) {
+        *self.vault.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Does a short task in a worker process that nobody watches.
+    pub async fn ask_worker(&self, task: Task) -> Result<Answer, Failure> {
+        self.run_worker(task, &mut Silent, &CancellationToken::new()).await
+    }
+
+    /// Does a task in a worker process.
+    pub async fn run_worker(
+        &self,
+        task: Task,
+        listener: &mut dyn Listener,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, Failure> {
+        let vault = self.vault().map_err(|error| Failure {
+            kind: crate::worker::order::FailureKind::Vault,
+            message: error.to_string(),
+            detail: String::new(),
+        })?;
+        let order = Order { vault, docker_host: self.config.docker_host.clone(), task };
+        launch::run(&order, listener, cancel).await
+    }
+
+    /// The token that cancels this run; made when the run begins.
+    pub fn cancel_token(&self, run: &RunId) -> CancellationToken {
+        self.cancels().entry(run.clone()).or_default().clone()
+    }
+
+    /// The token of a run that is being done.
+    pub fn running_token(&self, run: &RunId) -> Option<CancellationToken> {
+        self.cancels().get(run).cloned()
+    }
+
+    /// Forgets the token of a run that ended.
+    pub fn drop_cancel_token(&self, run: &RunId) {
+        self.cancels().remove(run);
+    }
+
+    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, CancellationToken>> {
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn make_private(path: &Path, mode: u32) -> Result<()> {
+    let created = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    created.map_err(|error| {
+        AppError::unavailable(
+            format!("The data directory {} can't be made: {error}", path.display()),
+            Some(Box::new(error)),
+        )
+    })
+}
+
+/// Removes what is inside: temporary files of a process that is gone.
+fn clear_directory(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        if let Err(error) = removed {
+            tracing::warn!(path = %path.display(), %error, "a temporary file could not be removed");
+        }
+    }
+}
+
+/// The vault's location and password. A new password is made only where there is no vault yet:
+/// with another key an existing vault would look lost.
+fn vault_access(config: &Config) -> Result<Access, String> {
+    let location = config.local_vault();
+    if let Some(password) = &config.vault_password {
+        return Ok(Access { location, password: password.clone() });
+    }
+    let path = config.config_dir().join("vault.key");
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Access { location, password: Secret::new(text.trim()) }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let crate::model::vault::Location::Local { path: vault } = &location;
+            if vault.join("config").exists() {
+                return Err(format!(
+                    "There is a vault in {}, but its key {} is gone. Put the key back, or give it in \
+                     MONKEY_VAULT_PASSWORD. The backups are untouched.",
+                    vault.display(),
+                    path.display()
+                ));
+            }
+            let password = new_key();
+            write_key(&path, &password).map_err(|error| {
+                format!("The vault's key can't be written to {}: {error}", path.display())
+            })?;
+            Ok(Access { location, password })
+        }
+        Err(error) => Err(format!("The vault's key {} can't be read: {error}", path.display())),
+    }
+}
+
+/// 256 random bits as hex.
+fn new_key() -> Secret {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for byte in rand::random::<[u8; 32]>() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Secret::new(text)
+}
+
+fn write_key(path: &Path, key: &Secret) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{}", key.reveal())?;
+    file.sync_all()
 }

@@ -108,3 +108,52 @@ impl AppError {
 
 /// Results of requests.
 pub type Result<T, E = AppError> = std::result::Result<T, E>;
+
+/// An error with all its causes, for the log.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+impl From<crate::db::DbError> for AppError {
+    fn from(error: crate::db::DbError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<crate::jobs::QueueError> for AppError {
+    fn from(error: crate::jobs::QueueError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<crate::docker::DockerError> for AppError {
+    fn from(error: crate::docker::DockerError) -> Self {
+        use crate::docker::DockerError;
+        match &error {
+            DockerError::NotFound(what) => Self::NotFound(what.clone().into()),
+            DockerError::Conflict(message) => Self::Conflict(message.clone()),
+            DockerError::Refused { .. } => Self::Impossible(error.to_string()),
+            _ => Self::unavailable(error.to_string(), Some(Box::new(error))),
+        }
+    }
+}
+
+impl From<crate::worker::order::Failure> for AppError {
+    fn from(failure: crate::worker::order::Failure) -> Self {
+        use crate::worker::order::FailureKind;
+        match failure.kind {
+            FailureKind::BackupMissing => Self::NotFound("That backup".into()),
+            FailureKind::VaultMissing | FailureKind::Vault | FailureKind::Docker => {
+                Self::unavailable(failure.message.clone(), Some(Box::new(failure)))
+            }
+            _ => Self::Impossible(failure.message),
+        }
+    }
+}

@@ -1,22 +1,31 @@
-//! Backups: request one, list, look into, delete.
-use super::Actor;
+//! Backups: request one, list them, look into one, delete.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use chrono::Utc;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Actor, containers, vaults};
 use crate::{
     app::App,
-    error::Result,
+    db::{self, audit::Entry},
+    docker,
+    error::{AppError, Result},
     model::{
-        backup::{Backup, ItemOutcome},
+        backup::{Backup, State, Trigger},
         manifest::{Consistency, Manifest},
-        names::{BackupRef, ContainerRef},
-        run::Run,
+        names::{BackupRef, ContainerRef, RunId},
+        run::{BackupRequest, Journal, Kind, Request, Run, State as RunState},
     },
+    worker::order::{Answer, Task},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
 /// What may be said when asking for a backup.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct BackupOptions {
-    /// How to keep it still.
+    /// How to keep it still; default: the container's label, else not at all.
     pub consistency: Option<Consistency>,
     /// Default true.
     pub include_image: Option<bool>,
@@ -25,6 +34,7 @@ pub struct BackupOptions {
     /// A note.
     pub note: Option<String>,
 }
+
 /// Which backups, in which order.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
@@ -51,6 +61,7 @@ pub struct Filter {
     /// Rows to pass over.
     pub offset: Option<u32>,
 }
+
 /// Some backups and how many there are.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -58,6 +69,8 @@ pub struct Page {
     pub backups: Vec<Backup>,
     /// How many match.
     pub total: usize,
+    /// How many there are in the vault.
+    pub count: usize,
     /// Names of all servers in the vault, for the filter.
     pub servers: Vec<String>,
     /// Logical bytes of all backups in the vault.
@@ -65,6 +78,7 @@ pub struct Page {
     /// Bytes they take in the vault.
     pub stored_size: u64,
 }
+
 /// What is in a backup.
 #[derive(Debug, Clone)]
 pub struct Preview {
@@ -77,31 +91,189 @@ pub struct Preview {
     /// Equivalent compose file.
     pub docker_compose: String,
 }
+
 /// Puts a backup into the queue.
 pub async fn request(app: &App, actor: &Actor, id: &ContainerRef, options: BackupOptions) -> Result<Run> {
-    todo!()
+    app.vault()?;
+    let container = containers::find(app, id).await?;
+    if let Some(volumes) = &options.volumes {
+        let unknown = volumes
+            .iter()
+            .find(|wanted| !container.volumes.iter().any(|mount| mount.name.as_str() == wanted.as_str()));
+        if let Some(unknown) = unknown {
+            return Err(AppError::field("volumes", format!("{} has no volume “{unknown}”.", container.name)));
+        }
+    }
+    let request = BackupRequest {
+        container: container.name.clone(),
+        consistency: options.consistency,
+        include_image: options.include_image.unwrap_or(true),
+        volumes: options.volumes,
+        note: options.note.unwrap_or_default().chars().take(500).collect(),
+    };
+    let run = new_run(actor, Kind::Backup, container.name, Request::Backup(request));
+    enqueue(app, actor, "backup_manual", run).await
 }
+
+/// A run that waits for its turn.
+pub(super) fn new_run(actor: &Actor, kind: Kind, subject: String, request: Request) -> Run {
+    Run {
+        id: RunId::generate(),
+        kind,
+        state: RunState::Queued,
+        trigger: Trigger::Manual,
+        requested_by: actor.name.clone(),
+        subject,
+        request,
+        created: Utc::now(),
+        started: None,
+        finished: None,
+        backup_id: None,
+        backup_filename: None,
+        error: None,
+        bytes: 0,
+        journal: Journal::default(),
+    }
+}
+
+/// Writes the run and its audit entry, then hands it to the queue.
+pub(super) async fn enqueue(app: &App, actor: &Actor, operation: &'static str, run: Run) -> Result<Run> {
+    let (row, actor) = (run.clone(), actor.clone());
+    app.db
+        .write(move |c| {
+            db::runs::insert(c, &row)?;
+            let details = json!({ "progress_id": row.id });
+            let entry = Entry { outcome: "started", details, ..actor.entry(operation, &row.subject) };
+            db::audit::record(c, &entry)
+        })
+        .await?;
+    app.queue.push(&run.id).await?;
+    Ok(run)
+}
+
 /// Lists the catalog.
 pub async fn list(app: &App, filter: &Filter) -> Result<Page> {
-    todo!()
+    let all = app.db.read(db::backups::all).await?;
+    let count = all.len();
+    let size = all.iter().map(|backup| backup.size).sum();
+    let stored_size = all.iter().map(|backup| backup.stored_size).sum();
+    let mut servers: Vec<String> = all.iter().map(|backup| backup.server_name.clone()).collect();
+    servers.sort();
+    servers.dedup();
+    let mut backups: Vec<Backup> = all.into_iter().filter(|backup| filter.matches(backup)).collect();
+    let descending = filter.order.as_deref().map_or(filter.sort.is_none(), |order| order == "desc");
+    backups.sort_by(|a, b| {
+        let order = filter.compare(a, b);
+        (if descending { order.reverse() } else { order }).then_with(|| b.created.cmp(&a.created))
+    });
+    let total = backups.len();
+    let from = filter.offset.unwrap_or(0) as usize;
+    let most = filter.limit.unwrap_or(u32::MAX) as usize;
+    let backups = backups.into_iter().skip(from).take(most).collect();
+    Ok(Page { backups, total, count, servers, size, stored_size })
 }
+
+impl Filter {
+    fn matches(&self, backup: &Backup) -> bool {
+        let is = |wanted: &Option<String>, value: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || wanted == value)
+        };
+        let search = self.search.as_deref().unwrap_or_default().to_lowercase();
+        let fields = || {
+            [
+                backup.meta.container.to_lowercase(),
+                backup.filename().to_lowercase(),
+                backup.server_name.to_lowercase(),
+                backup.meta.image.to_lowercase(),
+                backup.meta.note.to_lowercase(),
+                backup.meta.stack.clone().unwrap_or_default().to_lowercase(),
+                backup.trigger.to_string(),
+                backup.meta.kind.to_string(),
+                backup.meta.state.to_string().replace('_', " "),
+                backup.created.format("%Y-%m-%d %H:%M").to_string(),
+                backup.id.clone(),
+            ]
+        };
+        is(&self.kind, backup.meta.kind.as_str())
+            && is(&self.backup_type, backup.trigger.as_str())
+            && is(&self.storage, "local")
+            && is(&self.server, &backup.server_name)
+            && is(&self.container, &backup.meta.container)
+            && search.split_whitespace().all(|word| fields().iter().any(|field| field.contains(word)))
+    }
+
+    fn compare(&self, a: &Backup, b: &Backup) -> Ordering {
+        match self.sort.as_deref().unwrap_or("created") {
+            "name" => a.meta.container.cmp(&b.meta.container),
+            "server" => a.server_name.cmp(&b.server_name),
+            "size" => a.size.cmp(&b.size),
+            "stored_size" => a.stored_size.cmp(&b.stored_size),
+            "state" => a.meta.state.as_str().cmp(b.meta.state.as_str()),
+            "type" => a.trigger.as_str().cmp(b.trigger.as_str()),
+            _ => a.created.cmp(&b.created),
+        }
+    }
+}
+
 /// Newest usable backup per container of this server, by container name.
-pub async fn newest(app: &App) -> Result<std::collections::HashMap<String, Backup>> {
-    todo!()
+pub async fn newest(app: &App) -> Result<HashMap<String, Backup>> {
+    let server = super::settings::server_name(app).await?;
+    let mut newest = HashMap::new();
+    for backup in app.db.read(db::backups::all).await? {
+        let usable = matches!(backup.meta.state, State::Complete | State::CompleteWithWarnings);
+        let own = backup.server_name == server && backup.trigger != Trigger::Safety;
+        if usable && own {
+            newest.entry(backup.meta.container.clone()).or_insert(backup);
+        }
+    }
+    Ok(newest)
 }
-/// One backup.
+
+/// One backup, by id, unique prefix of it, or file name.
 pub async fn get(app: &App, id: &BackupRef) -> Result<Backup> {
-    todo!()
+    let name = id.to_string();
+    let mut found = app.db.read(move |c| db::backups::matching(c, &name)).await?;
+    match (found.pop(), found.is_empty()) {
+        (Some(backup), true) => Ok(backup),
+        (None, _) => Err(AppError::NotFound(format!("The backup “{id}”").into())),
+        (Some(_), false) => {
+            Err(AppError::Conflict(format!("Several backups match “{id}”. Use the whole id.")))
+        }
+    }
 }
-/// One backup with its manifest.
+
+/// One backup with its manifest, which is read from the vault the first time.
 pub async fn preview(app: &App, id: &BackupRef) -> Result<Preview> {
-    todo!()
+    let backup = get(app, id).await?;
+    let wanted = backup.id.clone();
+    let known = app.db.read(move |c| db::backups::manifest(c, &wanted)).await?;
+    let manifest = match known {
+        Some(manifest) => manifest,
+        None => match app.ask_worker(Task::Manifest { backup: backup.id.clone() }).await? {
+            Answer::Manifest(manifest) => {
+                let (id, kept) = (backup.id.clone(), manifest.clone());
+                app.db.write(move |c| db::backups::keep_manifest(c, &id, &kept)).await?;
+                *manifest
+            }
+            _ => return Err(vaults::unexpected().into()),
+        },
+    };
+    Ok(Preview {
+        docker_run_command: docker::docker_run_command(&manifest),
+        docker_compose: docker::compose_file(&manifest),
+        backup,
+        manifest,
+    })
 }
+
 /// Deletes a backup from the vault and the catalog.
 pub async fn delete(app: &App, actor: &Actor, id: &BackupRef) -> Result<()> {
-    todo!()
+    let backup = get(app, id).await?;
+    let name = backup.filename();
+    vaults::forget(app, actor, vec![backup.id], &[name]).await
 }
+
 /// Reads the vault's list again; returns how many backups it holds.
 pub async fn refresh(app: &App) -> Result<usize> {
-    todo!()
+    vaults::retry(app).await
 }

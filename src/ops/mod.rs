@@ -1,13 +1,23 @@
-//! What users can ask for, one function per action. Combines the leaves; knows
-//! no HTTP and no SQL.
+//! What users can ask for, one function per action. Combines the leaves, writes
+//! the audit log; knows no HTTP and no SQL.
 
+pub mod backup_run;
 pub mod backups;
 pub mod containers;
 pub mod dashboard;
+pub mod perform;
+pub mod quiesce;
+pub mod recovery;
+pub mod restore_run;
 pub mod restores;
+pub mod review;
 pub mod runs;
 pub mod settings;
+pub mod undo;
 pub mod users;
+pub mod vaults;
+
+use crate::db::audit::Entry;
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -18,4 +28,19 @@ pub struct Actor {
     pub name: String,
     /// Address of the client.
     pub address: String,
+}
+
+impl Actor {
+    /// An audit entry for something this actor did.
+    fn entry<'a>(&'a self, operation: &'a str, target: &'a str) -> Entry<'a> {
+        Entry {
+            operation,
+            actor: &self.name,
+            address: &self.address,
+            target,
+            outcome: "completed",
+            error: None,
+            details: serde_json::json!({}),
+        }
+    }
 }

@@ -1,15 +1,19 @@
 //! Runs: history, progress, cancel.
+
+use chrono::{DateTime, Utc};
+
 use super::Actor;
 use crate::{
     app::App,
-    error::Result,
+    db,
+    error::{AppError, Result},
     model::{
         names::RunId,
         progress::{Note, Progress},
-        run::Run,
+        run::{Kind, Run, State},
     },
 };
-use chrono::{DateTime, Utc};
+
 /// A run with what is known now.
 #[derive(Debug, Clone)]
 pub struct RunView {
@@ -22,19 +26,62 @@ pub struct RunView {
     /// Place in the queue from 1; 0 = not queued.
     pub queue_position: usize,
 }
-/// Newest first.
+
+/// Newest first, and how many there are.
 pub async fn list(app: &App, limit: u32, offset: u32) -> Result<(Vec<Run>, usize)> {
-    todo!()
+    Ok(app.db.read(move |c| db::runs::page(c, limit, offset)).await?)
 }
+
 /// Queued and running ones, running first.
 pub async fn active(app: &App) -> Result<Vec<(Run, Option<Progress>)>> {
-    todo!()
+    let mut runs = app.db.read(|c| db::runs::in_states(c, &[State::Queued, State::Running])).await?;
+    runs.sort_by_key(|run| run.state == State::Queued);
+    Ok(runs
+        .into_iter()
+        .map(|run| {
+            let progress = app.live.now(&run.id);
+            (run, progress)
+        })
+        .collect())
 }
+
 /// One with its log.
 pub async fn get(app: &App, id: &RunId) -> Result<RunView> {
-    todo!()
+    let wanted = id.clone();
+    let (run, log, queued) = app
+        .db
+        .read(move |c| {
+            let queued = db::runs::in_states(c, &[State::Queued])?;
+            Ok((db::runs::get(c, &wanted)?, db::runs::notes(c, &wanted)?, queued))
+        })
+        .await?;
+    let run = run.ok_or(AppError::NotFound("That job".into()))?;
+    let queue_position = queued.iter().position(|other| other.id == run.id).map_or(0, |index| index + 1);
+    Ok(RunView { progress: app.live.now(&run.id), run, log, queue_position })
 }
-/// Stops it.
+
+/// Stops it: a queued one at once, a running one by stopping its worker. What it had begun is undone.
 pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
-    todo!()
+    let view = get(app, id).await?;
+    if view.run.state.is_final() {
+        return Err(AppError::Conflict("This job has ended already.".to_owned()));
+    }
+    if view.run.kind == Kind::Restore && view.run.journal.committing {
+        return Err(AppError::Conflict(
+            "This restore is putting the data into place and can't be cancelled any more. It takes a moment."
+                .to_owned(),
+        ));
+    }
+    let (wanted, actor) = (id.clone(), actor.clone());
+    let was_queued = app
+        .db
+        .write(move |c| {
+            db::audit::record(c, &actor.entry("cancel_job", wanted.as_str()))?;
+            db::runs::cancel_queued(c, &wanted)
+        })
+        .await?;
+    if !was_queued && let Some(token) = app.running_token(id) {
+        token.cancel();
+    }
+    Ok(())
 }

@@ -1,0 +1,219 @@
+//! Doing a run: the queue delivers its id, this does the work and writes down
+//! how it ended. Never fails and never panics: the outcome belongs to the run.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures::FutureExt;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{backup_run, restore_run, vaults};
+use crate::{
+    app::App,
+    db::{self, audit::Entry},
+    error::Result,
+    model::{
+        names::RunId,
+        progress::{Level, Note, Progress},
+        run::{Kind, Outcome, Request, Run, State},
+    },
+    worker::{
+        launch::Listener,
+        order::{Answer, Event, Failure, FailureKind, Task},
+    },
+};
+
+/// Does the run with this id, if it still waits.
+pub async fn perform(app: &App, id: &RunId) {
+    let wanted = id.clone();
+    let run = match app.db.write(move |c| db::runs::begin(c, &wanted)).await {
+        Ok(Some(run)) => run,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::error!(run.id = %id, error = crate::error::chain(&error), "the run could not begin");
+            return;
+        }
+    };
+    let span = tracing::info_span!("run", run.id = %id, run.kind = %run.kind, run.subject = %run.subject);
+    let cancel = app.cancel_token(id);
+    let live = app.live.begin(id);
+    let job = Job { app: app.clone(), run: run.clone(), cancel: cancel.clone(), live };
+    let outcome = watch_shutdown(app, &run, &cancel, Box::pin(AssertUnwindSafe(kind(&job)).catch_unwind()))
+        .instrument(span.clone())
+        .await;
+    let outcome = outcome.unwrap_or_else(|_| {
+        failed("Something went wrong inside Container Monkey. The log says more.".to_owned())
+    });
+    app.drop_cancel_token(id);
+    let interrupted = outcome.state == State::Cancelled && app.shutdown.is_cancelled();
+    let written = if interrupted && run.kind == Kind::Backup {
+        let wanted = id.clone();
+        app.db.write(move |c| db::runs::requeue(c, &wanted)).await
+    } else {
+        finish(app, &run, outcome).instrument(span).await
+    };
+    app.live.end(id);
+    if let Err(error) = written {
+        tracing::error!(run.id = %id, error = crate::error::chain(&error), "the outcome could not be written");
+    }
+}
+
+/// Lets the job go on for a while when the server stops, then cancels it.
+async fn watch_shutdown<F: Future>(app: &App, run: &Run, cancel: &CancellationToken, job: F) -> F::Output {
+    tokio::pin!(job);
+    tokio::select! {
+        outcome = &mut job => return outcome,
+        () = app.shutdown.cancelled() => {}
+    }
+    tracing::info!(run.id = %run.id, "stopping: the running job gets {} s to end", app.config.stop_timeout);
+    let patience = Duration::from_secs(app.config.stop_timeout);
+    if let Ok(outcome) = tokio::time::timeout(patience, &mut job).await {
+        return outcome;
+    }
+    cancel.cancel();
+    job.await
+}
+
+/// A run that is being done.
+pub(super) struct Job {
+    pub(super) app: App,
+    pub(super) run: Run,
+    pub(super) cancel: CancellationToken,
+    live: watch::Sender<Progress>,
+}
+
+impl Job {
+    /// A new step of the server's own.
+    pub(super) fn step(&self, text: &str) {
+        self.live.send_modify(|progress| text.clone_into(&mut progress.step));
+    }
+
+    /// A line for the run's log.
+    pub(super) async fn note(&self, level: Level, text: impl Into<String>) -> Result<()> {
+        let (run, note) = (self.run.id.clone(), Note { level, text: text.into() });
+        match level {
+            Level::Info => tracing::info!("{}", note.text),
+            Level::Warning | Level::Error => tracing::warn!("{}", note.text),
+        }
+        self.app.db.write(move |c| db::runs::add_note(c, &run, &note)).await?;
+        Ok(())
+    }
+
+    /// Does a task in a worker; its progress and notes become the run's. `commit` is called before
+    /// the worker replaces existing data.
+    pub(super) async fn work(&self, task: Task, commit: Commit<'_>) -> Result<(Answer, Heard), Failure> {
+        let mut listener = Ear { job: self, commit, heard: Heard::default() };
+        let answer = self.app.run_worker(task, &mut listener, &self.cancel).await?;
+        Ok((answer, listener.heard))
+    }
+}
+
+/// What to do before the worker replaces existing data.
+pub(super) type Commit<'a> = Option<&'a mut crate::model::run::Journal>;
+
+/// What a worker said besides its answer.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Whether there was a warning.
+    pub(super) warned: bool,
+}
+
+struct Ear<'a> {
+    job: &'a Job,
+    commit: Commit<'a>,
+    heard: Heard,
+}
+
+#[async_trait::async_trait]
+impl Listener for Ear<'_> {
+    async fn event(&mut self, event: Event) {
+        match event {
+            Event::Progress(progress) => {
+                self.job.live.send_replace(progress);
+            }
+            Event::Note(note) => {
+                self.heard.warned |= note.level != Level::Info;
+                if let Err(error) = self.job.note(note.level, note.text).await {
+                    tracing::error!(error = crate::error::chain(&error), "a note could not be written");
+                }
+            }
+            Event::Committing | Event::Answer(_) => {}
+        }
+    }
+
+    async fn committing(&mut self) -> Result<(), Failure> {
+        let Some(journal) = self.commit.as_deref_mut() else { return Ok(()) };
+        journal.committing = true;
+        super::quiesce::save(&self.job.app, &self.job.run.id, journal).await.map_err(|error| Failure {
+            kind: FailureKind::Other,
+            message: error.to_string(),
+            detail: crate::error::chain(&error),
+        })
+    }
+}
+
+async fn kind(job: &Job) -> Outcome {
+    match &job.run.request {
+        Request::Backup(request) => backup_run::run(job, request).await,
+        Request::Restore(request) => restore_run::run(job, request).await,
+        Request::Prune => prune(job).await.unwrap_or_else(|failure| of_failure(&failure)),
+    }
+}
+
+async fn prune(job: &Job) -> Result<Outcome, Failure> {
+    let (answer, _) = job.work(Task::Prune, None).await?;
+    let Answer::Pruned { freed } = answer else { return Err(vaults::unexpected()) };
+    Ok(Outcome { bytes: freed, ..done(State::Complete) })
+}
+
+/// A final state with nothing else to tell.
+pub(super) fn done(state: State) -> Outcome {
+    Outcome { state, error: None, backup_id: None, backup_filename: None, bytes: 0, notes: Vec::new() }
+}
+
+/// A failed run.
+pub(super) fn failed(why: String) -> Outcome {
+    let notes = vec![Note { level: Level::Error, text: why.clone() }];
+    Outcome { error: Some(why), notes, ..done(State::Failed) }
+}
+
+/// A run whose worker failed or was cancelled.
+pub(super) fn of_failure(failure: &Failure) -> Outcome {
+    if failure.kind == FailureKind::Cancelled {
+        return done(State::Cancelled);
+    }
+    tracing::error!(detail = %failure.detail, "{}", failure.message);
+    failed(failure.message.clone())
+}
+
+/// Writes the outcome, the audit entry and the log line.
+pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<(), db::DbError> {
+    let (run, end) = (run.clone(), outcome.clone());
+    tracing::info!(run.id = %run.id, state = %outcome.state, bytes = outcome.bytes, "{} of {} ended", run.kind, run.subject);
+    app.db
+        .write(move |c| {
+            db::runs::finish(c, &run.id, &end)?;
+            let operation = match run.kind {
+                Kind::Backup => "backup_manual",
+                Kind::Restore => "restore",
+                Kind::Prune => "prune",
+            };
+            let good = matches!(end.state, State::Complete | State::CompleteWithWarnings);
+            db::audit::record(
+                c,
+                &Entry {
+                    operation,
+                    actor: &run.requested_by,
+                    address: "",
+                    target: &run.subject,
+                    outcome: if good { "completed" } else { "error" },
+                    error: end.error.as_deref(),
+                    details: json!({ "progress_id": run.id, "state": end.state, "backup_id": end.backup_id }),
+                },
+            )
+        })
+        .await?;
+    Ok(())
+}

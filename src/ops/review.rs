@@ -1,0 +1,458 @@
+//! What a restore would do, before it does anything: every conflict with what
+//! exists on this host is found here and explained.
+
+use std::{collections::BTreeMap, net::TcpListener};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    app::App,
+    docker::{NetworkSummary, VolumeSummary},
+    error::Result,
+    model::{
+        backup::{Backup, ItemState},
+        container::{Container, Status},
+        manifest::{Item, ItemKind, Manifest},
+        restore::{Options, VolumeAction, VolumeChoice},
+    },
+};
+
+/// What a restore with these decisions would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Review {
+    /// Name the container will have.
+    pub name: String,
+    /// A container of that name exists: its id and state word.
+    pub existing_container: Option<(String, String)>,
+    /// Volumes and binds, in the manifest's order.
+    pub data: Vec<DataPlan>,
+    /// Published ports with what holds them.
+    pub ports: Vec<PortPlan>,
+    /// Networks.
+    pub networks: Vec<NetworkPlan>,
+    /// The image.
+    pub image: ImagePlan,
+    /// Whether it will be started.
+    pub start: bool,
+    /// Things that stop the restore until they are decided.
+    pub conflicts: Vec<Conflict>,
+    /// Things worth knowing.
+    pub warnings: Vec<String>,
+}
+
+/// One volume or bind.
+#[derive(Debug, Clone, Serialize)]
+pub struct DataPlan {
+    /// Path inside the backup.
+    pub path: String,
+    /// `volume` or `bind`.
+    pub kind: &'static str,
+    /// Volume name or host path in the backup.
+    pub name: String,
+    /// Where the container sees it.
+    pub destination: String,
+    /// It exists on this host (binds: exists and is not an empty directory).
+    pub exists: bool,
+    /// Containers that use it now.
+    pub used_by: Vec<String>,
+    /// create, overwrite, new, skip, or ask.
+    pub action: &'static str,
+    /// Name it will have.
+    pub target: String,
+    /// Bytes in the backup.
+    pub bytes: u64,
+    /// Why it is not in the backup, if so.
+    pub missing: Option<String>,
+    /// An anonymous volume: the new container makes its own.
+    pub anonymous: bool,
+}
+
+impl DataPlan {
+    /// For people.
+    pub fn what(&self) -> &'static str {
+        if self.kind == "volume" { "Volume" } else { "Host path" }
+    }
+}
+
+/// One published port.
+#[derive(Debug, Clone, Serialize)]
+pub struct PortPlan {
+    /// `80/tcp`.
+    pub container_port: String,
+    /// Host port it will have; empty = any free one.
+    pub host_port: String,
+    /// What holds it now.
+    pub taken_by: Option<String>,
+    /// A free one near it.
+    pub suggestion: Option<String>,
+}
+
+/// One network.
+#[derive(Debug, Clone, Serialize)]
+pub struct NetworkPlan {
+    /// Name.
+    pub name: String,
+    /// create, reuse, conflict, built_in.
+    pub action: &'static str,
+    /// What is the matter with it.
+    pub problem: Option<String>,
+}
+
+/// The image.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImagePlan {
+    /// As the user gave it.
+    pub reference: String,
+    /// `sha256:…`.
+    pub id: String,
+    /// This engine has it.
+    pub present: bool,
+    /// The backup has it.
+    pub in_backup: bool,
+}
+
+/// Something that must be decided first.
+#[derive(Debug, Clone, Serialize)]
+pub struct Conflict {
+    /// `name_conflict`, `volume_conflict`, `port_conflict`, `network_conflict`, `image_missing`.
+    pub status: &'static str,
+    /// The sentence.
+    pub message: String,
+}
+
+/// What exists on this host.
+struct Host {
+    containers: Vec<Container>,
+    volumes: Vec<VolumeSummary>,
+    networks: Vec<NetworkSummary>,
+}
+
+/// Works out what a restore would do.
+pub async fn review(app: &App, backup: &Backup, manifest: &Manifest, options: &Options) -> Result<Review> {
+    let (containers, volumes, networks) =
+        tokio::try_join!(app.docker.containers(), app.docker.volumes(), app.docker.networks())?;
+    let host = Host { containers, volumes, networks };
+    let name = options.new_name.as_ref().map_or_else(|| manifest.container_name.clone(), ToString::to_string);
+    let existing = host.containers.iter().find(|container| container.name == name);
+    let mut conflicts = Vec::new();
+    let mut warnings = Vec::new();
+    if let Some(existing) = existing {
+        name_conflict(existing, options.replace, &mut conflicts);
+    }
+    let data: Vec<_> =
+        manifest.items.iter().filter_map(|item| data_plan(&host, backup, manifest, options, item)).collect();
+    data_conflicts(&data, &name, &mut conflicts, &mut warnings);
+    let replaced = existing.filter(|_| options.replace).map(|container| container.id.as_str());
+    let ports = ports(&host, manifest, options, replaced);
+    for port in &ports {
+        if let Some(holder) = &port.taken_by {
+            conflicts.push(Conflict {
+                status: "port_conflict",
+                message: format!("Port {} is taken by {holder}. Choose another one.", port.host_port),
+            });
+        }
+    }
+    let networks = manifest.networks.iter().map(|network| network_plan(&host, manifest, network)).collect();
+    for network in &networks {
+        let network: &NetworkPlan = network;
+        if let (true, Some(problem)) = (network.action == "conflict", &network.problem) {
+            conflicts.push(Conflict { status: "network_conflict", message: problem.clone() });
+        }
+    }
+    let image = image_plan(app, backup, manifest).await?;
+    if !image.present && !image.in_backup {
+        conflicts.push(Conflict {
+            status: "image_missing",
+            message: format!(
+                "The image {} is neither on this host nor in the backup. Load or pull it, then try again.",
+                image.reference
+            ),
+        });
+    }
+    let state = &manifest.container["State"];
+    let ran = state["Running"].as_bool() == Some(true) || state["Restarting"].as_bool() == Some(true);
+    Ok(Review {
+        existing_container: existing.map(|c| (c.id.clone(), c.status.to_string())),
+        start: options.start.unwrap_or(ran),
+        name,
+        data,
+        ports,
+        networks,
+        image,
+        conflicts,
+        warnings,
+    })
+}
+
+fn name_conflict(existing: &Container, replace: bool, conflicts: &mut Vec<Conflict>) {
+    let message = if existing.is_self {
+        "This is the container Container Monkey runs in; it can't be replaced from here.".to_owned()
+    } else if replace {
+        return;
+    } else {
+        format!("A container named {} exists. Replace it, or give a new name.", existing.name)
+    };
+    conflicts.push(Conflict { status: "name_conflict", message });
+}
+
+fn data_plan(
+    host: &Host,
+    backup: &Backup,
+    manifest: &Manifest,
+    options: &Options,
+    item: &Item,
+) -> Option<DataPlan> {
+    let kind = match item.kind {
+        ItemKind::Volume => "volume",
+        ItemKind::Bind => "bind",
+        ItemKind::Settings | ItemKind::Image => return None,
+    };
+    let outcome = backup.meta.items.iter().find(|outcome| outcome.path == item.path);
+    let missing = match (&item.left_out, outcome) {
+        (Some(why), _) => Some(why.clone()),
+        (None, Some(outcome)) if outcome.state == ItemState::Failed => Some(outcome.message.clone()),
+        _ => None,
+    };
+    let anonymous = kind == "volume" && crate::docker::is_anonymous(manifest, &item.name);
+    let exists = if kind == "volume" {
+        !anonymous && host.volumes.iter().any(|volume| volume.name == item.name)
+    } else {
+        filled(&item.name)
+    };
+    let used_by = host
+        .containers
+        .iter()
+        .filter(|container| container.volumes.iter().any(|mount| mount.name == item.name))
+        .map(|container| container.name.clone())
+        .collect();
+    let choice = options.volumes.iter().find(|choice| choice.name == item.name);
+    let (action, target) = decide(host, options, choice, item, kind == "volume", exists, missing.is_some());
+    Some(DataPlan {
+        path: item.path.clone(),
+        kind,
+        name: item.name.clone(),
+        destination: item.destination.clone().unwrap_or_default(),
+        exists,
+        used_by,
+        action,
+        target,
+        bytes: outcome.map_or(0, |outcome| outcome.bytes),
+        missing,
+        anonymous,
+    })
+}
+
+/// A host path with something in it. What cannot be looked at counts as filled.
+fn filled(path: &str) -> bool {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_some())
+        }
+        Ok(metadata) => metadata.len() > 0 || !metadata.is_file(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+fn decide(
+    host: &Host,
+    options: &Options,
+    choice: Option<&VolumeChoice>,
+    item: &Item,
+    volume: bool,
+    exists: bool,
+    missing: bool,
+) -> (&'static str, String) {
+    let same = item.name.clone();
+    if missing {
+        // Nothing to bring back: an existing one is mounted as it is, else Docker makes it empty.
+        return (if exists { "skip" } else { "create" }, same);
+    }
+    if !exists && choice.is_none_or(|choice| choice.action != VolumeAction::New) {
+        return ("create", same);
+    }
+    match choice.map(|choice| choice.action) {
+        Some(VolumeAction::Overwrite) => ("overwrite", same),
+        Some(VolumeAction::Skip) => ("skip", same),
+        Some(VolumeAction::New) if volume => {
+            let given = choice.and_then(|choice| choice.new_name.as_ref()).map(ToString::to_string);
+            ("new", given.unwrap_or_else(|| free_name(host, options, &item.name)))
+        }
+        Some(VolumeAction::New) => ("ask", same),
+        // Under another name the live container's data is never touched unless it is said.
+        None if options.new_name.is_some() && volume && options.overwrite_volumes.is_none() => {
+            ("new", free_name(host, options, &item.name))
+        }
+        None => match options.overwrite_volumes {
+            Some(true) => ("overwrite", same),
+            Some(false) => ("skip", same),
+            None => ("ask", same),
+        },
+    }
+}
+
+/// A volume name that is not taken.
+fn free_name(host: &Host, options: &Options, name: &str) -> String {
+    let suffix = options.new_name.as_ref().map_or("restored", |name| name.as_str());
+    let taken = |candidate: &String| host.volumes.iter().any(|volume| volume.name == *candidate);
+    let first = format!("{name}-{suffix}");
+    let numbered = (2..).map(|number| format!("{first}-{number}"));
+    std::iter::once(first.clone()).chain(numbered).find(|candidate| !taken(candidate)).unwrap_or(first)
+}
+
+fn data_conflicts(data: &[DataPlan], name: &str, conflicts: &mut Vec<Conflict>, warnings: &mut Vec<String>) {
+    let asked: Vec<_> =
+        data.iter().filter(|plan| plan.action == "ask").map(|plan| plan.name.as_str()).collect();
+    if !asked.is_empty() {
+        conflicts.push(Conflict {
+            status: "volume_conflict",
+            message: format!(
+                "Data is already there: {}. Decide whether to overwrite it, keep it, or use a new volume.",
+                asked.join(", ")
+            ),
+        });
+    }
+    for plan in data {
+        if plan.action == "new" && data.iter().any(|other| other.name == plan.target) {
+            conflicts.push(Conflict {
+                status: "volume_conflict",
+                message: format!(
+                    "The volume {} can't become {}: that one is part of the backup.",
+                    plan.name, plan.target
+                ),
+            });
+        }
+        if let Some(why) = &plan.missing {
+            warnings.push(format!("{} is not in the backup: {why}", plan.name));
+        }
+        let others: Vec<_> = plan.used_by.iter().filter(|user| *user != name).map(String::as_str).collect();
+        if plan.action == "overwrite" && !others.is_empty() {
+            warnings.push(format!(
+                "{} is also used by {}, which is stopped meanwhile.",
+                plan.name,
+                others.join(", ")
+            ));
+        }
+    }
+}
+
+fn ports(host: &Host, manifest: &Manifest, options: &Options, replaced: Option<&str>) -> Vec<PortPlan> {
+    let mut plans = Vec::new();
+    let bindings = manifest.container["HostConfig"]["PortBindings"].as_object();
+    let mut held: BTreeMap<String, &str> = BTreeMap::new();
+    for container in &host.containers {
+        if Some(container.id.as_str()) == replaced || container.status != Status::Running {
+            continue;
+        }
+        for port in &container.port_mappings {
+            if let (Some((_, number)), Some((_, protocol))) =
+                (port.host.rsplit_once(':'), port.container.split_once('/'))
+            {
+                held.insert(format!("{number}/{protocol}"), &container.name);
+            }
+        }
+    }
+    for (container_port, list) in bindings.into_iter().flatten() {
+        let protocol = container_port.split_once('/').map_or("tcp", |(_, protocol)| protocol);
+        for binding in list.as_array().into_iter().flatten() {
+            let wanted = binding["HostPort"].as_str().unwrap_or_default();
+            let host_port = options.port_overrides.get(container_port).map_or(wanted, String::as_str);
+            let key = format!("{host_port}/{protocol}");
+            let own = replaced.is_some()
+                && host.containers.iter().any(|c| {
+                    Some(c.id.as_str()) == replaced
+                        && c.port_mappings.iter().any(|p| p.host.ends_with(&format!(":{host_port}")))
+                });
+            let taken_by = held
+                .get(&key)
+                .map(|name| (*name).to_owned())
+                .or_else(|| (!own && busy(host_port, protocol)).then(|| "another program".to_owned()));
+            let suggestion = taken_by.as_ref().and_then(|_| free_port(host_port, protocol, &held));
+            plans.push(PortPlan {
+                container_port: container_port.clone(),
+                host_port: host_port.to_owned(),
+                taken_by,
+                suggestion,
+            });
+        }
+    }
+    plans
+}
+
+/// Whether something on this host listens there. Only for TCP, and only where we share the host's network.
+fn busy(port: &str, protocol: &str) -> bool {
+    let in_container = std::path::Path::new("/.dockerenv").exists();
+    match port.parse::<u16>() {
+        Ok(port) if port != 0 && protocol == "tcp" && !in_container => {
+            let tried = TcpListener::bind(("0.0.0.0", port));
+            tried.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+        }
+        _ => false,
+    }
+}
+
+fn free_port(port: &str, protocol: &str, held: &BTreeMap<String, &str>) -> Option<String> {
+    let port: u16 = port.parse().ok()?;
+    (1..200).filter_map(|step| port.checked_add(step)).map(|candidate| candidate.to_string()).find(
+        |candidate| !held.contains_key(&format!("{candidate}/{protocol}")) && !busy(candidate, protocol),
+    )
+}
+
+fn network_plan(host: &Host, manifest: &Manifest, network: &Value) -> NetworkPlan {
+    let name = network["Name"].as_str().unwrap_or_default().to_owned();
+    if crate::docker::is_built_in(&name) {
+        return NetworkPlan { name, action: "built_in", problem: None };
+    }
+    let subnets = crate::docker::subnets(network);
+    let endpoint = &manifest.container["NetworkSettings"]["Networks"][&name]["IPAMConfig"];
+    let fixed = endpoint["IPv4Address"].as_str().is_some_and(|address| !address.is_empty());
+    let plan = |action, problem: Option<String>| NetworkPlan { name: name.clone(), action, problem };
+    if let Some(existing) = host.networks.iter().find(|other| other.name == name) {
+        if existing.subnets == subnets || !fixed {
+            return plan("reuse", None);
+        }
+        return plan(
+            "conflict",
+            Some(format!(
+                "The network {name} exists with the subnet {}, but the container has a fixed address in {}. \
+                 Delete or rename that network first.",
+                existing.subnets.join(", "),
+                subnets.join(", ")
+            )),
+        );
+    }
+    let overlapping = host
+        .networks
+        .iter()
+        .find(|other| other.subnets.iter().any(|theirs| subnets.iter().any(|ours| overlap(ours, theirs))));
+    match overlapping {
+        Some(other) if fixed => plan(
+            "conflict",
+            Some(format!(
+                "The network {name} needs the subnet {}, which overlaps with the network {}, and the container \
+                 has a fixed address in it. Delete that network first.",
+                subnets.join(", "),
+                other.name
+            )),
+        ),
+        Some(other) => plan(
+            "create",
+            Some(format!("Its subnet overlaps with the network {}; it gets another one.", other.name)),
+        ),
+        None => plan("create", None),
+    }
+}
+
+fn overlap(a: &str, b: &str) -> bool {
+    match (a.parse::<ipnet::IpNet>(), b.parse::<ipnet::IpNet>()) {
+        (Ok(a), Ok(b)) => a.contains(&b.network()) || b.contains(&a.network()),
+        _ => false,
+    }
+}
+
+async fn image_plan(app: &App, backup: &Backup, manifest: &Manifest) -> Result<ImagePlan> {
+    let id = manifest.container["Image"].as_str().unwrap_or_default().to_owned();
+    let present = app.docker.image(&id).await?.is_some();
+    let reference = manifest.container["Config"]["Image"].as_str().unwrap_or_default().to_owned();
+    Ok(ImagePlan { reference, id, present, in_backup: !backup.meta.image_id.is_empty() })
+}

@@ -1,0 +1,91 @@
+//! The vault as a whole: there at start, listed, freed of what is not needed.
+
+use serde_json::json;
+
+use crate::{
+    app::App,
+    db::{self, audit::Entry},
+    error::{AppError, Result},
+    worker::order::{Answer, Failure, FailureKind, Task},
+};
+
+/// Set once this data directory has made or seen its vault. From then on a vault that is not there
+/// is a mount that is missing, never a reason to make a new, empty one.
+const SEEN: &str = "vault.local.seen";
+
+/// Makes the vault on the very first start, else checks that it opens; reads its list.
+pub async fn prepare(app: &App) -> Result<()> {
+    let seen = app.db.read(|c| db::settings::get(c, SEEN)).await?.is_some();
+    match refresh(app).await {
+        Err(failure) if failure.kind == FailureKind::VaultMissing && !seen => {
+            app.ask_worker(Task::Create).await?;
+            tracing::info!("made a new vault");
+        }
+        Err(failure) => {
+            app.set_vault(Err(problem(&failure)));
+            return Err(failure.into());
+        }
+        Ok(count) => tracing::info!(backups = count, "read the vault's list"),
+    }
+    app.db.write(|c| db::settings::set(c, SEEN, Some("1"))).await?;
+    Ok(())
+}
+
+fn problem(failure: &Failure) -> String {
+    match failure.kind {
+        FailureKind::VaultMissing => format!(
+            "{} It was there before: is its disk mounted? Nothing was made in its place.",
+            failure.message
+        ),
+        _ => failure.message.clone(),
+    }
+}
+
+/// Reads the vault's list into the catalog; returns how many backups there are.
+pub async fn refresh(app: &App) -> Result<usize, Failure> {
+    let Answer::List(list) = app.ask_worker(Task::List).await? else {
+        return Err(unexpected());
+    };
+    let count = list.len();
+    let written = app.db.write(move |c| db::backups::replace_all(c, &list)).await;
+    written.map_err(|error| Failure {
+        kind: FailureKind::Other,
+        message: error.to_string(),
+        detail: crate::error::chain(&error),
+    })?;
+    Ok(count)
+}
+
+/// The answer to another question; never happens with a worker of the same version.
+pub(super) fn unexpected() -> Failure {
+    Failure {
+        kind: FailureKind::Worker,
+        message: "The worker answered another question.".to_owned(),
+        detail: String::new(),
+    }
+}
+
+/// Tries a vault that could not be opened again.
+pub async fn retry(app: &App) -> Result<usize> {
+    app.reopen_vault();
+    prepare(app).await?;
+    let count = app.db.read(db::backups::all).await?.len();
+    Ok(count)
+}
+
+/// Deletes backups from the vault, then from the catalog.
+pub async fn forget(app: &App, actor: &super::Actor, ids: Vec<String>, names: &[String]) -> Result<()> {
+    app.ask_worker(Task::Forget { backups: ids.clone() }).await?;
+    let (actor, names) = (actor.clone(), names.to_vec());
+    app.db
+        .write(move |c| {
+            for (id, name) in ids.iter().zip(&names) {
+                db::backups::remove(c, id)?;
+                let details = json!({ "backup_id": id });
+                db::audit::record(c, &Entry { details, ..actor.entry("delete_backup", name) })?;
+            }
+            Ok(())
+        })
+        .await
+        .map_err(AppError::from)
+}

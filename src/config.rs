@@ -140,6 +140,7 @@ impl Config {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "here the environment is read")]
 fn secret(variable: &'static str, file: Option<&PathBuf>) -> Result<Option<Secret>, ConfigError> {
     let direct = std::env::var(variable).ok().filter(|text| !text.is_empty());
     match (direct, file) {

@@ -2,7 +2,15 @@
 
 pub mod app;
 pub mod config;
+pub mod db;
+pub mod docker;
 pub mod error;
+pub mod jobs;
 pub mod live;
 pub mod model;
 pub mod ops;
+pub mod telemetry;
+pub mod vault;
+pub mod vitals;
+pub mod web;
+pub mod worker;

@@ -1,0 +1,121 @@
+//! Times, sizes and durations as people read them.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+/// Decimal units, as Docker uses them: one decimal below 100.
+pub(super) fn size(bytes: u64) -> String {
+    scaled(bytes, 1000, &["B", "kB", "MB", "GB", "TB", "PB"])
+}
+
+/// Binary units, for memory.
+pub(super) fn memory(bytes: u64) -> String {
+    scaled(bytes, 1024, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
+}
+
+fn scaled(bytes: u64, base: u64, units: &[&str]) -> String {
+    let mut unit = 0;
+    let mut divisor = 1u64;
+    while unit + 1 < units.len() && bytes / divisor >= base {
+        divisor *= base;
+        unit += 1;
+    }
+    let whole = bytes / divisor;
+    let tenth = (bytes % divisor) * 10 / divisor;
+    if unit == 0 || whole >= 100 || tenth == 0 {
+        format!("{whole} {}", units[unit])
+    } else {
+        format!("{whole}.{tenth} {}", units[unit])
+    }
+}
+
+/// "1 min 12 s".
+pub(super) fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=59 => format!("{seconds} s"),
+        60..=3599 if seconds.is_multiple_of(60) || seconds >= 600 => format!("{} min", seconds / 60),
+        60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A moment, ready for a `<time>` element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct When {
+    /// For machines.
+    pub(super) iso: String,
+    /// In full, in the page's time zone: "14 Mar 2026, 02:30".
+    pub(super) full: String,
+    /// "7 h ago" within 30 days, else the date.
+    pub(super) ago: String,
+    /// "02:30:04".
+    pub(super) clock: String,
+}
+
+/// For templates.
+#[expect(
+    clippy::inline_always,
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    unreachable_pub,
+    reason = "made by `filter_fn`"
+)]
+pub(super) mod filters {
+    use std::borrow::Borrow;
+
+    /// See [`super::size`].
+    #[askama::filter_fn]
+    pub(crate) fn size<T: Borrow<u64>>(bytes: T, _: &dyn askama::Values) -> askama::Result<String> {
+        Ok(super::size(*bytes.borrow()))
+    }
+}
+
+/// Formats a moment as seen at `now`.
+pub(super) fn when(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> When {
+    let local = at.with_timezone(&zone);
+    let full = local.format("%-d %b %Y, %H:%M").to_string();
+    let seconds = (now - at).num_seconds();
+    let ago = match seconds {
+        i64::MIN..60 => "just now".to_owned(),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..86_400 => format!("{} h ago", seconds / 3600),
+        86_400..172_800 => "yesterday".to_owned(),
+        172_800..2_592_000 => format!("{} days ago", seconds / 86_400),
+        _ => local.format("%-d %b %Y").to_string(),
+    };
+    When { iso: local.to_rfc3339(), full, ago, clock: local.format("%H:%M:%S").to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+
+    use super::*;
+
+    #[test]
+    fn sizes_have_one_decimal_below_a_hundred() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(999), "999 B");
+        assert_eq!(size(1500), "1.5 kB");
+        assert_eq!(size(138_000_000_000), "138 GB");
+        assert_eq!(size(84_200_000_000), "84.2 GB");
+        assert_eq!(memory(1_610_612_736), "1.5 GiB");
+    }
+
+    #[test]
+    fn durations_drop_what_does_not_matter() {
+        assert_eq!(duration(9), "9 s");
+        assert_eq!(duration(72), "1 min 12 s");
+        assert_eq!(duration(2500), "41 min");
+        assert_eq!(duration(3960), "1 h 6 min");
+    }
+
+    #[test]
+    fn times_are_in_the_pages_zone() {
+        let at = Utc.with_ymd_and_hms(2026, 3, 29, 1, 30, 0).unwrap();
+        let seen = when(at, chrono_tz::Europe::Berlin, at + chrono::Duration::hours(7));
+        assert_eq!(seen.full, "29 Mar 2026, 03:30");
+        assert_eq!(seen.ago, "7 h ago");
+        assert!(seen.iso.ends_with("+02:00"));
+    }
+}

@@ -1,0 +1,111 @@
+//! What comes in: checked extractors that answer with our own errors. The raw
+//! ones of axum are forbidden by clippy.
+
+#![expect(clippy::disallowed_types, reason = "the one place that wraps them")]
+
+use axum::{
+    Form, Json,
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::AppError;
+
+/// Parts of the path; each type checks itself.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AppError> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => {
+                Err(AppError::invalid(words(&error.body_text())))
+            }
+            Err(error) => Err(AppError::invalid(error.body_text())),
+        }
+    }
+}
+
+/// The query string.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AppError> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|error: QueryRejection| AppError::invalid(words(&error.body_text())))
+    }
+}
+
+/// A form of a browser or JSON of a script; the handler need not care. An empty body is an empty form.
+pub(super) struct Input<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
+    type Rejection = AppError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let json = kind.is_some_and(|kind| kind.starts_with("application/json"));
+        let form = kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        if json {
+            let bytes = body(request).await?;
+            let text = if bytes.is_empty() { b"{}" } else { bytes.as_ref() };
+            return Json::<T>::from_bytes(text)
+                .map(|Json(value)| Self(value))
+                .map_err(|error: JsonRejection| AppError::invalid(words(&error.body_text())));
+        }
+        if form {
+            let value = Form::<T>::from_request(request, state).await;
+            return value.map(|Form(value)| Self(value)).map_err(|error: FormRejection| {
+                match error.status().as_u16() {
+                    413 => AppError::TooLarge("The request is too large.".to_owned()),
+                    _ => AppError::invalid(words(&error.body_text())),
+                }
+            });
+        }
+        if body(request).await?.is_empty() {
+            return serde_json::from_str("{}")
+                .map(Self)
+                .map_err(|error| AppError::invalid(error.to_string()));
+        }
+        Err(AppError::invalid("Send JSON (Content-Type: application/json) or a form."))
+    }
+}
+
+async fn body(request: Request) -> Result<bytes::Bytes, AppError> {
+    bytes::Bytes::from_request(request, &()).await.map_err(|error| match error.status().as_u16() {
+        413 => AppError::TooLarge("The request is too large.".to_owned()),
+        _ => AppError::invalid(error.body_text()),
+    })
+}
+
+/// serde's sentence without axum's preamble.
+fn words(text: &str) -> String {
+    let text = text.rsplit_once("target type: ").map_or(text, |(_, rest)| rest);
+    text.strip_prefix("Invalid URL: ").unwrap_or(text).to_owned()
+}
+
+/// A flag of a form (`on`, `true`, `1`) or of JSON.
+pub(super) fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    use serde::{Deserialize, de::Error};
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Bool(value) => Ok(value),
+        serde_json::Value::Null => Ok(false),
+        serde_json::Value::Number(number) => Ok(number.as_i64() != Some(0)),
+        serde_json::Value::String(word) => match word.as_str() {
+            "on" | "true" | "1" | "yes" => Ok(true),
+            "" | "off" | "false" | "0" | "no" => Ok(false),
+            other => Err(D::Error::custom(format!("“{other}” is neither true nor false"))),
+        },
+        _ => Err(D::Error::custom("expected true or false")),
+    }
+}

@@ -1,0 +1,209 @@
+//! One backup: what is in it, its settings, deleting it.
+
+use std::borrow::Cow;
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    error::{AppError, Result},
+    model::{
+        backup::{Backup, ItemOutcome, ItemState},
+        manifest::{Item, ItemKind},
+        names::BackupRef,
+        restore::Options,
+    },
+    ops::{Actor, backups, restores},
+    web::{
+        api_shapes,
+        client::Client,
+        format::{When, duration, filters, size},
+        input::{Input, Path},
+        shell::{Done, Nav, Screen, Shell, render},
+    },
+};
+
+/// An item with how it ended, for the page.
+struct Line {
+    icon: &'static str,
+    class: &'static str,
+    text: String,
+    detail: String,
+}
+
+#[derive(Template)]
+#[template(path = "vault/show.html")]
+struct BackupScreen {
+    backup: Backup,
+    when: When,
+    items: Vec<Line>,
+    facts: Vec<(&'static str, String)>,
+    run_command: String,
+    compose: String,
+    settings: String,
+}
+
+impl Screen for BackupScreen {
+    fn title(&self) -> Cow<'_, str> {
+        format!("{} of {}", self.backup.meta.container, self.when.full).into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Vault
+    }
+}
+
+/// `GET /vault/{id}`.
+pub(in crate::web) async fn show(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+) -> Result<Response> {
+    let preview = backups::preview(&app, &id).await?;
+    let backup = preview.backup;
+    let outcome = |path: &str| backup.meta.items.iter().find(|outcome| outcome.path == path);
+    let items = preview.manifest.items.iter().map(|item| line(item, outcome(&item.path))).collect();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a job")]
+    let took = backup.duration_seconds.max(0.0) as u64;
+    let facts = vec![
+        ("Server", backup.server_name.clone()),
+        ("Size", format!("{}, {} files", size(backup.size), backup.meta.files)),
+        ("New in this one", format!("{} stored", size(backup.stored_size))),
+        ("Took", duration(took)),
+        ("Image", backup.meta.image.clone()),
+        ("Data was", api_shapes::consistency(preview.manifest.consistency).to_owned()),
+        ("Stack", backup.meta.stack.clone().unwrap_or_default()),
+        ("Note", backup.meta.note.clone()),
+        ("Id", backup.id[..16].to_owned()),
+    ];
+    let screen = BackupScreen {
+        when: shell.when(backup.created),
+        items,
+        facts: facts.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
+        run_command: preview.docker_run_command,
+        compose: preview.docker_compose,
+        settings: serde_json::to_string_pretty(&preview.manifest.container).unwrap_or_default(),
+        backup,
+    };
+    shell.show(&screen, render, |screen| api_shapes::backup(&screen.backup)).await
+}
+
+fn line(item: &Item, outcome: Option<&ItemOutcome>) -> Line {
+    let what = match item.kind {
+        ItemKind::Settings => "Container settings".to_owned(),
+        ItemKind::Image => format!("Image {}", item.name),
+        ItemKind::Volume => format!("Volume {}", item.name),
+        ItemKind::Bind => format!("Host path {}", item.name),
+    };
+    let bytes = outcome.map_or(0, |outcome| outcome.bytes);
+    let files = outcome.map_or(0, |outcome| outcome.files);
+    let text = match item.kind {
+        ItemKind::Settings => what,
+        ItemKind::Image => format!("{what}, {}", size(bytes)),
+        _ if item.left_out.is_some() => what,
+        _ => format!("{what}, {} in {files} entries", size(bytes)),
+    };
+    let (icon, class, detail) = match outcome.map(|outcome| (outcome.state, outcome.message.clone())) {
+        Some((ItemState::Saved, _)) => ("check", "ok", String::new()),
+        Some((ItemState::Warnings, message)) => ("triangle-alert", "warn", message),
+        Some((ItemState::LeftOut, message)) => ("minus", "", format!("left out: {message}")),
+        Some((ItemState::Failed, message)) => ("circle-x", "bad", format!("missing: {message}")),
+        None => ("circle-x", "bad", "not known".to_owned()),
+    };
+    Line { icon, class, text, detail }
+}
+
+/// `GET /api/backup/{id}/preview`.
+pub(in crate::web) async fn preview(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+) -> Result<Response> {
+    let (preview, review) = restores::review(&app, &id, &Options::default()).await?;
+    let when = shell.when(preview.backup.created);
+    Ok(crate::web::shell::json_response(
+        axum::http::StatusCode::OK,
+        &api_shapes::preview(&preview, &review, &when.iso),
+    ))
+}
+
+#[derive(Template)]
+#[template(path = "vault/delete.html")]
+struct DeleteScreen {
+    backup: Backup,
+    when: When,
+    others: usize,
+    dialog: bool,
+}
+
+impl Screen for DeleteScreen {
+    fn title(&self) -> Cow<'_, str> {
+        "Delete backup".into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Vault
+    }
+}
+
+/// `GET /vault/{id}/delete`: what will go.
+pub(in crate::web) async fn confirm(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+) -> Result<Response> {
+    let backup = backups::get(&app, &id).await?;
+    let filter = backups::Filter {
+        container: Some(backup.meta.container.clone()),
+        server: Some(backup.server_name.clone()),
+        ..backups::Filter::default()
+    };
+    let others = backups::list(&app, &filter).await?.total.saturating_sub(1);
+    let when = shell.when(backup.created);
+    let screen = DeleteScreen { backup, when, others, dialog: shell.client == Client::Fragment };
+    shell.show(&screen, render, |_| Value::Null).await
+}
+
+/// The typed confirmation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Confirmed {
+    confirm: String,
+}
+
+/// `POST /vault/{id}/delete`.
+pub(in crate::web) async fn delete_form(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+    Input(confirmed): Input<Confirmed>,
+) -> Result<Response> {
+    let backup = backups::get(&app, &id).await?;
+    if confirmed.confirm != backup.meta.container {
+        return Err(AppError::field("confirm", format!("Type “{}” to confirm.", backup.meta.container)));
+    }
+    delete(&actor, &shell, &app, &id).await
+}
+
+/// `DELETE /api/backup/{id}`.
+pub(in crate::web) async fn delete_api(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+) -> Result<Response> {
+    delete(&actor, &shell, &app, &id).await
+}
+
+async fn delete(actor: &Actor, shell: &Shell, app: &App, id: &BackupRef) -> Result<Response> {
+    backups::delete(app, actor, id).await?;
+    let json = json!({ "success": true, "message": "Backup deleted" });
+    shell.done(Done::new("The backup is deleted", "/vault", json).leaving())
+}

@@ -1,0 +1,38 @@
+//! One file per noun: screens on top, handlers below.
+
+pub(super) mod api;
+pub(super) mod backups;
+pub(super) mod containers;
+pub(super) mod dashboard;
+pub(super) mod jobs;
+pub(super) mod login;
+pub(super) mod restores;
+pub(super) mod settings;
+pub(super) mod vault;
+
+/// How a list is sorted, for its head.
+pub(super) struct Sort {
+    /// The column.
+    pub(super) by: String,
+    /// Largest first.
+    pub(super) descending: bool,
+    /// The other parameters of the address, escaped.
+    pub(super) rest: String,
+}
+
+impl Sort {
+    /// The address that sorts by this column; the other way round if it is sorted by it already.
+    pub(super) fn href(&self, column: &str) -> String {
+        let descending = self.by == column && !self.descending;
+        format!("?sort={column}&order={}{}", if descending { "desc" } else { "asc" }, self.rest)
+    }
+}
+
+/// `&key=value` for each value that is not empty.
+pub(super) fn parameters(pairs: &[(&str, &str)]) -> String {
+    use std::fmt::Write;
+    pairs.iter().filter(|(_, value)| !value.is_empty()).fold(String::new(), |mut text, (key, value)| {
+        let _ = write!(text, "&{key}={}", login::escape(value));
+        text
+    })
+}

@@ -1,0 +1,124 @@
+//! The vault page: all backups, searched, sorted, filtered.
+
+use std::borrow::Cow;
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use serde_json::json;
+
+use super::{Sort, parameters};
+use crate::{
+    app::App,
+    error::Result,
+    model::backup::Backup,
+    ops::{Actor, backups},
+    web::{
+        api_shapes,
+        format::{When, filters, size},
+        input::Query,
+        shell::{Done, Nav, Screen, Shell, render},
+    },
+};
+
+/// Rows of one page.
+const PAGE: u32 = 100;
+
+#[derive(Template)]
+#[template(path = "vault/results.html")]
+struct Results {
+    rows: Vec<(Backup, When)>,
+    total: usize,
+    empty_vault: bool,
+    sort: Sort,
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "vault/list.html")]
+struct VaultScreen {
+    results: Results,
+    filter: backups::Filter,
+    servers: Vec<String>,
+    size: String,
+    stored: String,
+    count: usize,
+}
+
+impl Screen for VaultScreen {
+    fn title(&self) -> Cow<'_, str> {
+        "Backup vault".into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Vault
+    }
+}
+
+/// `GET /vault` and `GET /api/backups`.
+pub(in crate::web) async fn list(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Query(filter): Query<backups::Filter>,
+) -> Result<Response> {
+    let asked = filter.limit;
+    let wanted = backups::Filter {
+        limit: if shell.client == crate::web::client::Client::Api {
+            asked
+        } else {
+            Some(asked.unwrap_or(PAGE).clamp(1, 500))
+        },
+        ..filter.clone()
+    };
+    let page = backups::list(&app, &wanted).await?;
+    let by = filter.sort.clone().filter(|by| !by.is_empty()).unwrap_or_else(|| "created".to_owned());
+    let descending = filter.order.as_deref().map_or(filter.sort.is_none(), |order| order == "desc");
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let rest = parameters(&[
+        ("search", &text(&filter.search)),
+        ("type", &text(&filter.kind)),
+        ("backup_type", &text(&filter.backup_type)),
+        ("storage", &text(&filter.storage)),
+        ("server", &text(&filter.server)),
+        ("container", &text(&filter.container)),
+    ]);
+    let from = wanted.offset.unwrap_or(0);
+    let most = wanted.limit.unwrap_or(PAGE);
+    let order = if descending { "desc" } else { "asc" };
+    let at = |offset: u32| format!("/vault?sort={by}&order={order}{rest}&offset={offset}");
+    let shown = u32::try_from(page.backups.len()).unwrap_or(0);
+    let total = u32::try_from(page.total).unwrap_or(u32::MAX);
+    let screen = VaultScreen {
+        results: Results {
+            previous: (from > 0).then(|| at(from.saturating_sub(most))),
+            next: (from + shown < total).then(|| at(from + most)),
+            rows: page
+                .backups
+                .into_iter()
+                .map(|backup| (shell.when(backup.created), backup))
+                .map(|(w, b)| (b, w))
+                .collect(),
+            total: page.total,
+            empty_vault: page.servers.is_empty(),
+            sort: Sort { by, descending, rest },
+        },
+        filter,
+        servers: page.servers,
+        size: size(page.size),
+        stored: size(page.stored_size),
+        count: page.count,
+    };
+    let json = |screen: &VaultScreen| {
+        let rows: Vec<_> = screen.results.rows.iter().map(|(backup, _)| api_shapes::backup(backup)).collect();
+        json!({ "backups": rows, "total": screen.results.total })
+    };
+    shell.show(&screen, |screen| render(&screen.results), json).await
+}
+
+/// `POST /vault/refresh`.
+pub(in crate::web) async fn refresh(_: Actor, shell: Shell, State(app): State<App>) -> Result<Response> {
+    let count = backups::refresh(&app).await?;
+    let json = json!({ "success": true, "total": count });
+    shell.done(Done::new(format!("The vault holds {count} backups"), "/vault", json))
+}

@@ -1,0 +1,132 @@
+//! All addresses. What is not in `open` needs a sign-in; the layer says so for
+//! the whole router, so that no handler can forget it.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_extractor_with_state, from_fn, from_fn_with_state},
+    response::IntoResponse,
+    routing::{delete, get, post},
+};
+use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
+
+use super::{
+    assets,
+    errors::render_errors,
+    guard::{self, Limits},
+    pages::{api, backups, containers, dashboard, jobs, login, restores, settings, vault},
+    session,
+};
+use crate::{
+    app::App,
+    error::{AppError, Result},
+    ops::Actor,
+};
+
+/// The largest body of an ordinary request, bytes.
+const BODY: usize = 1024 * 1024;
+
+/// The whole application as a service.
+pub(super) async fn router(app: &App) -> Result<Router> {
+    let limits = Limits::new(app);
+    let sessions = session::layer(app, &app.config.config_dir().join("sessions.db")).await?;
+    let closed = pages().merge(json_api()).route_layer(from_extractor_with_state::<Actor, App>(app.clone()));
+    Ok(closed
+        .merge(open(app, &limits))
+        .fallback(not_found)
+        .method_not_allowed_fallback(|| async { AppError::MethodNotAllowed })
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(CsrfLayer::new().with_rejection_response(|_| {
+            AppError::Forbidden(
+                "This request came from another site and was refused. Reload the page and try again.".into(),
+            )
+            .into_response()
+        }))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
+            let why = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            AppError::internal(why.unwrap_or_else(|| "a handler panicked".to_owned())).into_response()
+        }))
+        .layer(from_fn_with_state((app.clone(), limits), guard::limit))
+        .layer(from_fn_with_state(app.clone(), render_errors))
+        .layer(sessions)
+        .layer(from_fn_with_state(app.clone(), session::secure_cookies))
+        .layer(from_fn(guard::headers))
+        .with_state(app.clone()))
+}
+
+/// Without sign-in.
+fn open(app: &App, limits: &Limits) -> Router<App> {
+    let sign_in = Router::new()
+        .route("/login", post(login::sign_in))
+        .route("/api/login", post(login::sign_in))
+        .with_state((app.clone(), limits.clone()));
+    Router::new()
+        .route("/login", get(login::show))
+        .route("/api/logout", post(login::sign_out))
+        .route("/logout", post(login::sign_out))
+        .route("/api/auth-status", get(login::status))
+        .route("/healthz", get(api::healthz))
+        .route("/assets/{version}/{*name}", get(assets::serve))
+        .merge(sign_in)
+}
+
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/", get(dashboard::show))
+        .route("/containers", get(containers::list))
+        .route("/containers/{id}", get(containers::show))
+        .route("/containers/{id}/backup", post(containers::back_up))
+        .route("/containers/{id}/delete", post(containers::delete_form))
+        .route("/containers/{id}/{action}", get(containers::confirm).post(containers::act))
+        .route("/vault", get(vault::list))
+        .route("/vault/refresh", post(vault::refresh))
+        .route("/vault/{id}", get(backups::show))
+        .route("/vault/{id}/delete", get(backups::confirm).post(backups::delete_form))
+        .route("/vault/{id}/restore", get(restores::review).post(restores::start))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::show))
+        .route("/jobs/{id}/live", get(jobs::live))
+        .route("/jobs/{id}/events", get(jobs::events))
+        .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/settings", get(settings::show))
+        .route("/settings/account", post(settings::account))
+        .route("/settings/password-rules", post(settings::rules))
+        .route("/settings/server-name", post(settings::server_name))
+        .route("/preferences/theme", post(settings::theme))
+        .route("/fragments/vitals", get(jobs::vitals))
+        .route("/fragments/jobpill", get(jobs::pill))
+}
+
+fn json_api() -> Router<App> {
+    Router::new()
+        .route("/api/change-password", post(settings::account))
+        .route("/api/dashboard-stats", get(dashboard::show))
+        .route("/api/system-stats", get(api::system_stats))
+        .route("/api/system-time", get(api::system_time))
+        .route("/api/check-environment", get(api::check_environment))
+        .route("/api/containers", get(containers::list))
+        .route("/api/container/{id}/details", get(containers::show))
+        .route("/api/container/{id}/inspect", get(api::inspect))
+        .route("/api/container/{id}/delete", delete(containers::delete_api))
+        .route("/api/container/{id}/{action}", post(containers::act))
+        .route("/api/backup/status", get(jobs::status))
+        .route("/api/backup/{id}", post(containers::back_up).delete(backups::delete_api))
+        .route("/api/backup/{id}/preview", get(backups::preview))
+        .route("/api/backup-progress/{id}", get(jobs::progress))
+        .route("/api/backup-progress/{id}/cancel", post(jobs::cancel))
+        .route("/api/backups", get(vault::list))
+        .route("/api/restore-backup", post(restores::start_api))
+        .route("/api/ui/settings", get(settings::all))
+        .route("/api/ui/settings/{key}", get(settings::get).post(settings::set))
+        .route("/api/runs", get(jobs::list))
+        .route("/api/runs/{id}", get(jobs::show))
+        .route("/api/vaults/local/refresh", post(vault::refresh))
+}
+
+/// An address that does not exist tells nothing to those who are not signed in.
+async fn not_found(actor: std::result::Result<Actor, AppError>) -> AppError {
+    match actor {
+        Ok(_) => AppError::NotFound("This address".into()),
+        Err(error) => error,
+    }
+}

@@ -14,7 +14,10 @@ use super::{
     assets,
     errors::render_errors,
     guard::{self, Limits},
-    pages::{api, backups, containers, dashboard, jobs, login, restores, settings, vault},
+    pages::{
+        api, backups, container, container_actions, containers, dashboard, jobs, login, restores, settings,
+        vault,
+    },
     session,
 };
 use crate::{
@@ -74,10 +77,16 @@ fn pages() -> Router<App> {
     Router::new()
         .route("/", get(dashboard::show))
         .route("/containers", get(containers::list))
-        .route("/containers/{id}", get(containers::show))
-        .route("/containers/{id}/backup", post(containers::back_up))
-        .route("/containers/{id}/delete", post(containers::delete_form))
-        .route("/containers/{id}/{action}", get(containers::confirm).post(containers::act))
+        .route("/containers/{id}", get(container::show))
+        .route("/containers/{id}/backup", post(container_actions::back_up))
+        .route(
+            "/containers/{id}/delete",
+            get(container_actions::confirm_delete).post(container_actions::delete_form),
+        )
+        .route(
+            "/containers/{id}/{action}",
+            get(container_actions::confirm_action).post(container_actions::act),
+        )
         .route("/vault", get(vault::list))
         .route("/vault/refresh", post(vault::refresh))
         .route("/vault/{id}", get(backups::show))
@@ -105,12 +114,12 @@ fn json_api() -> Router<App> {
         .route("/api/system-time", get(api::system_time))
         .route("/api/check-environment", get(api::check_environment))
         .route("/api/containers", get(containers::list))
-        .route("/api/container/{id}/details", get(containers::show))
+        .route("/api/container/{id}/details", get(container::show))
         .route("/api/container/{id}/inspect", get(api::inspect))
-        .route("/api/container/{id}/delete", delete(containers::delete_api))
-        .route("/api/container/{id}/{action}", post(containers::act))
+        .route("/api/container/{id}/delete", delete(container_actions::delete_api))
+        .route("/api/container/{id}/{action}", post(container_actions::act))
         .route("/api/backup/status", get(jobs::status))
-        .route("/api/backup/{id}", post(containers::back_up).delete(backups::delete_api))
+        .route("/api/backup/{id}", post(container_actions::back_up).delete(backups::delete_api))
         .route("/api/backup/{id}/preview", get(backups::preview))
         .route("/api/backup-progress/{id}", get(jobs::progress))
         .route("/api/backup-progress/{id}/cancel", post(jobs::cancel))

@@ -2,6 +2,8 @@
 
 pub(super) mod api;
 pub(super) mod backups;
+pub(super) mod container;
+pub(super) mod container_actions;
 pub(super) mod containers;
 pub(super) mod dashboard;
 pub(super) mod jobs;

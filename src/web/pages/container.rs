@@ -1,0 +1,182 @@
+//! One container's page.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::containers::Row;
+use crate::{
+    app::App,
+    error::Result,
+    model::{backup::Backup, names::ContainerRef},
+    ops::{Actor, backups, containers},
+    web::{
+        api_shapes,
+        format::{When, filters},
+        input::{Path, Query, flag},
+        shell::{Nav, Screen, Shell, render},
+    },
+};
+
+#[derive(Template)]
+#[template(path = "containers/show.html")]
+struct ContainerScreen {
+    row: Row,
+    mounts: Vec<(String, String, String, bool)>,
+    networks: Vec<(String, String, String, String)>,
+    env: Vec<(String, String, bool)>,
+    labels: Vec<String>,
+    command: String,
+    facts: Vec<(&'static str, String)>,
+    backups: Vec<(Backup, When)>,
+    inspect: String,
+    revealed: bool,
+    volumes: Vec<String>,
+}
+
+impl Screen for ContainerScreen {
+    fn title(&self) -> Cow<'_, str> {
+        self.row.container.name.as_str().into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Containers
+    }
+}
+
+/// Whether secrets are shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Reveal {
+    #[serde(deserialize_with = "flag")]
+    reveal: bool,
+}
+
+/// `GET /containers/{id}` and `GET /api/container/{id}/details`.
+pub(in crate::web) async fn show(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<ContainerRef>,
+    Query(reveal): Query<Reveal>,
+) -> Result<Response> {
+    let details = containers::details(&app, &id).await?;
+    let newest = backups::newest(&app).await?;
+    let filter =
+        backups::Filter { container: Some(details.container.name.clone()), ..backups::Filter::default() };
+    let page = backups::list(&app, &filter).await?;
+    let backups: Vec<_> = page
+        .backups
+        .into_iter()
+        .map(|backup| (shell.when(backup.created), backup))
+        .map(|(w, b)| (b, w))
+        .collect();
+    let screen = container_screen(&shell, details, &newest, backups, reveal.reveal);
+    let inspect = screen.1;
+    let part = |screen: &ContainerScreen| render(screen);
+    shell.show(&screen.0, part, |screen| api_shapes::details(&screen.row.container, &inspect)).await
+}
+
+fn container_screen(
+    shell: &Shell,
+    details: containers::Details,
+    newest: &HashMap<String, Backup>,
+    backups: Vec<(Backup, When)>,
+    revealed: bool,
+) -> (ContainerScreen, Value) {
+    let inspect = details.inspect;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let words = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mounts = inspect["Mounts"].as_array().into_iter().flatten().map(|mount| {
+        let name = mount["Name"].as_str().or(mount["Source"].as_str()).unwrap_or_default().to_owned();
+        (text(&mount["Destination"]), text(&mount["Type"]), name, mount["RW"].as_bool() != Some(false))
+    });
+    let networks = inspect["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+    let networks = networks.map(|(name, endpoint)| {
+        let aliases = words(&endpoint["Aliases"]).join(", ");
+        (name.clone(), text(&endpoint["IPAddress"]), text(&endpoint["Gateway"]), aliases)
+    });
+    let config = &inspect["Config"];
+    let host = &inspect["HostConfig"];
+    let env = words(&config["Env"]).into_iter().map(|entry| {
+        let (name, value) = entry.split_once('=').unwrap_or((&entry, ""));
+        let secret = is_secret(name);
+        let value = if secret && !revealed { String::new() } else { value.to_owned() };
+        (name.to_owned(), value, secret)
+    });
+    let labels = config["Labels"].as_object().into_iter().flatten();
+    let limit = host["Memory"].as_u64().filter(|bytes| *bytes > 0);
+    let created = inspect["Created"].as_str().and_then(|time| time.parse().ok());
+    let facts = vec![
+        ("Image", text(&config["Image"])),
+        ("Image id", text(&inspect["Image"]).chars().take(19).collect()),
+        ("Created", created.map(|at| shell.when(at).full).unwrap_or_default()),
+        ("Restart policy", text(&host["RestartPolicy"]["Name"])),
+        ("Network mode", text(&host["NetworkMode"])),
+        ("User", text(&config["User"])),
+        ("Memory limit", limit.map(crate::web::format::memory).unwrap_or_default()),
+    ];
+    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let mut shown = inspect.clone();
+    if !revealed {
+        hide_secrets(&mut shown);
+    }
+    let volumes = details.container.volumes.iter().filter(|mount| mount.kind == "volume");
+    let screen = ContainerScreen {
+        mounts: mounts.collect(),
+        networks: networks.collect(),
+        env: env.collect(),
+        labels: labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect(),
+        command: words(&config["Entrypoint"])
+            .into_iter()
+            .chain(words(&config["Cmd"]))
+            .collect::<Vec<_>>()
+            .join(" "),
+        facts,
+        backups,
+        inspect: serde_json::to_string_pretty(&shown).unwrap_or_default(),
+        revealed,
+        volumes: volumes.map(|mount| mount.name.clone()).collect(),
+        row: Row::of(shell, details.container, newest),
+    };
+    (screen, inspect)
+}
+
+/// Names of variables whose values are not shown unless asked for.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_uppercase();
+    ["PASS", "SECRET", "TOKEN", "KEY", "PWD", "CREDENTIAL", "AUTH", "PRIVATE", "DSN"]
+        .iter()
+        .any(|word| name.contains(word))
+        && name != "PWD"
+}
+
+fn hide_secrets(inspect: &mut Value) {
+    for entry in inspect["Config"]["Env"].as_array_mut().into_iter().flatten() {
+        if let Some((name, _)) = entry.as_str().and_then(|text| text.split_once('='))
+            && is_secret(name)
+        {
+            *entry = json!(format!("{name}=***"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for name in ["DB_PASSWORD", "api_key", "JWT_SECRET", "GITHUB_TOKEN", "MYSQL_PWD"] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["PATH", "TZ", "PWD", "DB_HOST"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}

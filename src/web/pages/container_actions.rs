@@ -1,0 +1,216 @@
+//! What can be done to one container, with what it is confirmed by.
+
+use std::borrow::Cow;
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::containers::Row;
+use crate::{
+    app::App,
+    error::{AppError, Result},
+    model::{container::Action, manifest::Consistency, names::ContainerRef},
+    ops::{Actor, backups, containers},
+    web::{
+        input::{Input, Path, Query, flag},
+        shell::{Done, Nav, Screen, Shell, render},
+    },
+};
+
+/// What may come with an action.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct ActionInput {
+    timeout: Option<u32>,
+}
+
+/// `POST /containers/{id}/{action}` and `POST /api/container/{id}/{action}`.
+pub(in crate::web) async fn act(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path((id, action)): Path<(ContainerRef, String)>,
+    Input(input): Input<ActionInput>,
+) -> Result<Response> {
+    let action: Action = action.parse().map_err(|()| AppError::NotFound("This action".into()))?;
+    let container = containers::act(&app, &actor, &id, action, input.timeout).await?;
+    let done = match action {
+        Action::Start => "is started",
+        Action::Stop => "is stopped",
+        Action::Kill => "is killed",
+        Action::Restart => "is restarted",
+        Action::Pause => "is paused",
+        Action::Resume => "runs again",
+    };
+    let text = format!("{} {done}", container.name);
+    let json = json!({ "success": true, "message": text, "status": container.status });
+    shell.done(Done::new(text, format!("/containers/{}", container.name), json))
+}
+
+/// What a deletion is confirmed with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct DeleteInput {
+    #[serde(deserialize_with = "flag")]
+    delete_volumes: bool,
+    #[serde(deserialize_with = "flag")]
+    force: bool,
+    confirm: Option<String>,
+}
+
+/// `POST /containers/{id}/delete`: a form, confirmed by the typed name when volumes go with it.
+pub(in crate::web) async fn delete_form(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<ContainerRef>,
+    Input(input): Input<DeleteInput>,
+) -> Result<Response> {
+    let container = containers::find(&app, &id).await?;
+    if input.confirm.as_deref() != Some(container.name.as_str()) {
+        return Err(AppError::field("confirm", format!("Type “{}” to confirm.", container.name)));
+    }
+    delete(&actor, &shell, &app, &id, &input).await
+}
+
+/// `DELETE /api/container/{id}/delete`.
+pub(in crate::web) async fn delete_api(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<ContainerRef>,
+    Query(query): Query<DeleteInput>,
+    Input(body): Input<DeleteInput>,
+) -> Result<Response> {
+    let input = DeleteInput {
+        delete_volumes: query.delete_volumes || body.delete_volumes,
+        force: query.force || body.force,
+        confirm: None,
+    };
+    delete(&actor, &shell, &app, &id, &input).await
+}
+
+async fn delete(
+    actor: &Actor,
+    shell: &Shell,
+    app: &App,
+    id: &ContainerRef,
+    input: &DeleteInput,
+) -> Result<Response> {
+    let how = containers::DeleteOptions { delete_volumes: input.delete_volumes, force: input.force };
+    let deleted = containers::delete(app, actor, id, &how).await?;
+    let volumes = match deleted.len() {
+        0 => String::new(),
+        1 => format!(" with its volume {}", deleted[0]),
+        many => format!(" with {many} volumes"),
+    };
+    let json = json!({ "success": true, "message": "Container deleted", "deleted_volumes": deleted });
+    shell.done(Done::new(format!("{id} is deleted{volumes}"), "/containers", json).leaving())
+}
+
+#[derive(Template)]
+#[template(path = "containers/delete.html")]
+struct DeleteScreen {
+    row: Row,
+    volumes: Vec<String>,
+    dialog: bool,
+    kill: bool,
+}
+
+impl Screen for DeleteScreen {
+    fn title(&self) -> Cow<'_, str> {
+        format!("{} {}", if self.kill { "Kill" } else { "Delete" }, self.row.container.name).into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Containers
+    }
+}
+
+/// `GET /containers/{id}/delete`: what will go, and what will not.
+pub(in crate::web) async fn confirm_delete(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<ContainerRef>,
+) -> Result<Response> {
+    confirm(&shell, &app, &id, false).await
+}
+
+/// `GET /containers/{id}/kill`: what it means.
+pub(in crate::web) async fn confirm_action(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path((id, action)): Path<(ContainerRef, String)>,
+) -> Result<Response> {
+    if action != Action::Kill.as_str() {
+        return Err(AppError::NotFound("This page".into()));
+    }
+    confirm(&shell, &app, &id, true).await
+}
+
+async fn confirm(shell: &Shell, app: &App, id: &ContainerRef, kill: bool) -> Result<Response> {
+    let all = containers::list(app).await?;
+    let container = containers::find(app, id).await?;
+    let newest = backups::newest(app).await?;
+    let own = container.volumes.iter().filter(|mount| mount.kind == "volume");
+    let only = own.filter(|mount| {
+        !all.iter()
+            .any(|other| other.id != container.id && other.volumes.iter().any(|m| m.name == mount.name))
+    });
+    let volumes = only.map(|mount| mount.name.clone()).collect();
+    let row = Row::of(shell, container, &newest);
+    let dialog = shell.client == crate::web::client::Client::Fragment;
+    let screen = DeleteScreen { row, volumes, dialog, kill };
+    shell.show(&screen, render, |_| Value::Null).await
+}
+
+/// What may be said when asking for a backup; forms send empty fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct BackupInput {
+    consistency: Option<String>,
+    include_image: Option<Value>,
+    volumes: Option<Vec<String>>,
+    note: Option<String>,
+}
+
+/// `POST /containers/{id}/backup` and `POST /api/backup/{id}`.
+pub(in crate::web) async fn back_up(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<ContainerRef>,
+    Input(input): Input<BackupInput>,
+) -> Result<Response> {
+    let consistency = match input.consistency.as_deref() {
+        None | Some("") => None,
+        Some("live") => Some(Consistency::Live),
+        Some("pause") => Some(Consistency::Pause),
+        Some("stop") => Some(Consistency::Stop),
+        Some(other) => {
+            let why = format!("“{other}” is not a way to back up. Use live, pause or stop.");
+            return Err(AppError::field("consistency", why));
+        }
+    };
+    let include_image = match input.include_image {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(
+            flag(&value)
+                .map_err(|error: serde_json::Error| AppError::field("include_image", error.to_string()))?,
+        ),
+    };
+    let options =
+        backups::BackupOptions { consistency, include_image, volumes: input.volumes, note: input.note };
+    let run = backups::request(&app, &actor, &id, options).await?;
+    let view = crate::ops::runs::get(&app, &run.id).await?;
+    let json = json!({
+        "success": true, "message": "Backup queued", "progress_id": run.id, "status": "queued",
+        "queue_position": view.queue_position,
+    });
+    let text = format!("Backing up {}", run.subject);
+    shell.done(Done::new(text, format!("/jobs/{}", run.id), json).accepted())
+}

@@ -1,0 +1,159 @@
+//! A client of the program: a script with JSON, or a browser that follows the forms it finds.
+
+use scraper::{Html, Selector};
+use serde_json::{Value, json};
+use ureq::{Agent, Body, http::Response};
+
+use super::wait_for;
+
+/// Password of the first user.
+pub(crate) const PASSWORD: &str = "c0Nta!nerM0nK3y#Q92x";
+
+/// Keeps cookies between requests.
+pub(crate) struct Client {
+    agent: Agent,
+    address: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Client {
+    pub(crate) fn new(address: &str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(std::time::Duration::from_secs(60)))
+            .build();
+        Self { agent: config.into(), address: address.to_owned() }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        Answer::of(self.agent.get(self.url(path)).call())
+    }
+
+    /// As htmx asks.
+    pub(crate) fn get_fragment(&self, path: &str) -> Answer {
+        Answer::of(self.agent.get(self.url(path)).header("HX-Request", "true").call())
+    }
+
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request =
+            headers.iter().fold(self.agent.get(self.url(path)), |request, (k, v)| request.header(*k, *v));
+        Answer::of(request.call())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.agent.post(self.url(path)).send_json(body))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.agent.delete(self.url(path)).call())
+    }
+
+    pub(crate) fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let request =
+            headers.iter().fold(self.agent.post(self.url(path)), |request, (k, v)| request.header(*k, *v));
+        Answer::of(request.send(body))
+    }
+
+    /// As a browser without scripts sends a form.
+    pub(crate) fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let fields = fields.iter().map(|(name, value)| (*name, *value));
+        let origin = self.address.as_str();
+        let request =
+            self.agent.post(self.url(path)).header("Origin", origin).header("Sec-Fetch-Site", "same-origin");
+        Answer::of(request.send_form(fields))
+    }
+
+    pub(crate) fn sign_in(&self, name: &str, password: &str) -> Answer {
+        self.post("/api/login", &json!({ "username": name, "password": password }))
+    }
+
+    /// Backs a container up and waits; the finished progress.
+    pub(crate) fn back_up(&self, container: &str) -> Value {
+        let asked = self.post(&format!("/api/backup/{container}"), &json!({})).expect(202);
+        self.finished(asked["progress_id"].as_str().unwrap())
+    }
+
+    /// Restores a backup and waits; the finished progress.
+    pub(crate) fn restore(&self, backup: &str, mut options: Value) -> Value {
+        options["filename"] = json!(backup);
+        let asked = self.post("/api/restore-backup", &options).expect(202);
+        self.finished(asked["progress_id"].as_str().unwrap())
+    }
+
+    /// Waits until a job has ended; what `GET /api/runs/{id}` says then.
+    pub(crate) fn finished(&self, run: &str) -> Value {
+        wait_for("the job's end", || {
+            let progress = self.get(&format!("/api/runs/{run}")).expect(200);
+            let status = progress["status"].as_str().unwrap();
+            (!["queued", "running"].contains(&status)).then_some(progress)
+        })
+    }
+
+    /// Waits until a job is running and `ready` says yes to its progress.
+    pub(crate) fn running(&self, run: &str, ready: impl Fn(&Value) -> bool) -> Value {
+        wait_for("the job to get there", || {
+            let progress = self.get(&format!("/api/backup-progress/{run}")).expect(200);
+            let status = progress["status"].as_str().unwrap();
+            assert!(["queued", "running"].contains(&status), "it ended too early: {progress:#}");
+            (status == "running" && ready(&progress)).then_some(progress)
+        })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+}
+
+impl Answer {
+    fn of(answer: Result<Response<Body>, ureq::Error>) -> Self {
+        let mut answer = answer.unwrap();
+        let headers = answer.headers().iter();
+        let headers =
+            headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+        Self {
+            headers: headers.collect(),
+            status: answer.status().as_u16(),
+            text: answer.body_mut().read_to_string().unwrap(),
+        }
+    }
+
+    /// The JSON of an answer with this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The sentence of an error with this status.
+    #[track_caller]
+    pub(crate) fn error(self, status: u16) -> String {
+        self.expect(status)["error"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Texts of the elements that match, white space folded.
+    pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
+        let page = Html::parse_document(&self.text);
+        let selector = Selector::parse(selector).unwrap();
+        let fold = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        page.select(&selector).map(|element| fold(element.text().collect())).collect()
+    }
+
+    /// The values of one attribute of the elements that match.
+    pub(crate) fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
+        let page = Html::parse_document(&self.text);
+        let selector = Selector::parse(selector).unwrap();
+        page.select(&selector).filter_map(|element| element.attr(name).map(str::to_owned)).collect()
+    }
+}

@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+# A static binary and nothing else. Every base can be replaced, so that it builds where no registry is reachable.
+ARG BUILDER=rust:1.90-bookworm
+ARG CERTIFICATES=${BUILDER}
+
+FROM ${BUILDER} AS build
+WORKDIR /src
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+# Dependencies first: they change less often than the program.
+COPY Cargo.toml Cargo.lock ./
+RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
+ && mkdir -p src tests/it && echo 'fn main() {}' > src/main.rs && touch src/lib.rs tests/it/main.rs \
+ && cargo build --release --locked --target "$target" \
+ && rm -rf src
+COPY migrations migrations
+COPY templates templates
+COPY assets assets
+COPY src src
+RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
+ && touch src/main.rs src/lib.rs \
+ && cargo build --release --locked --target "$target" \
+ && cp "target/$target/release/container-monkey" /container-monkey \
+ && mkdir -p /empty
+
+FROM ${CERTIFICATES} AS certificates
+
+FROM scratch
+LABEL org.opencontainers.image.title="Container Monkey" \
+      org.opencontainers.image.description="Backup and recovery for Docker containers" \
+      org.opencontainers.image.licenses="GPL-3.0-or-later"
+COPY --from=certificates /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /empty /tmp
+COPY --from=build /container-monkey /container-monkey
+ENV MONKEY_LISTEN=0.0.0.0:80 MONKEY_DATA=/backups
+EXPOSE 80
+VOLUME /backups
+HEALTHCHECK --interval=30s --timeout=12s --start-period=20s CMD ["/container-monkey", "healthcheck"]
+ENTRYPOINT ["/container-monkey"]

@@ -6,9 +6,10 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -46,9 +47,15 @@ pub struct App {
     pub live: Live,
     /// Cancelled when the server stops.
     pub shutdown: CancellationToken,
+    /// Wakes who brings back what an ended job could not.
+    pub unsettled: Arc<Notify>,
+    /// Held while something is brought back.
+    pub settling: Arc<Mutex<()>>,
+    /// Held while the catalog is made equal to the vault, or backups are deleted.
+    pub catalog: Arc<Mutex<()>>,
     /// What opens the vault, or why it cannot be opened.
-    vault: Arc<Mutex<Result<Access, String>>>,
-    cancels: Arc<Mutex<HashMap<RunId, CancellationToken>>>,
+    vault: Arc<std::sync::Mutex<Result<Access, String>>>,
+    cancels: Arc<std::sync::Mutex<HashMap<RunId, CancellationToken>>>,
 }
 
 impl App {
@@ -72,7 +79,10 @@ impl App {
             queue,
             live: Live::default(),
             shutdown: CancellationToken::new(),
-            vault: Arc::new(Mutex::new(vault)),
+            unsettled: Arc::default(),
+            settling: Arc::default(),
+            catalog: Arc::default(),
+            vault: Arc::new(std::sync::Mutex::new(vault)),
             cancels: Arc::default(),
             config: Arc::new(config),
         };
@@ -134,7 +144,8 @@ impl App {
             kind: crate::worker::order::FailureKind::Vault,
             message: error.to_string(),
             detail: String::new(),
-        })?;
+        });
+        let vault = if task.needs_vault() { Some(vault?) } else { None };
         let order = Order { vault, docker_host: self.config.docker_host.clone(), task };
         launch::run(&order, listener, cancel).await
     }

@@ -11,7 +11,7 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 );
 
--- One row per job. Times are milliseconds since 1970, UTC. `request`, `journal`
+-- One row per job. `unsettled`: the journal is not empty, something is to be brought back. Times are milliseconds since 1970, UTC. `request`, `journal`
 -- are JSON of the types in src/model/run.rs.
 CREATE TABLE runs (
     id TEXT PRIMARY KEY NOT NULL,
@@ -22,6 +22,7 @@ CREATE TABLE runs (
     subject TEXT NOT NULL,
     request TEXT NOT NULL,
     journal TEXT NOT NULL,
+    unsettled BOOLEAN NOT NULL,
     created BIGINT NOT NULL,
     started BIGINT,
     finished BIGINT,
@@ -31,6 +32,7 @@ CREATE TABLE runs (
     bytes BIGINT NOT NULL
 );
 CREATE INDEX runs_by_state ON runs (state, created);
+CREATE INDEX runs_unsettled ON runs (unsettled) WHERE unsettled;
 
 CREATE TABLE run_notes (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,

@@ -61,10 +61,15 @@ pub fn upsert(connection: &mut Connection, backup: &Backup) -> Result<(), DbErro
     Ok(())
 }
 
-/// Makes the catalog equal to the vault's list; manifests that were read stay.
-pub fn replace_all(connection: &mut Connection, list: &[Backup]) -> Result<(), DbError> {
+/// Ids of all of them.
+pub fn ids(connection: &mut Connection) -> Result<Vec<String>, DbError> {
+    Ok(backups::table.select(backups::id).load(connection)?)
+}
+
+/// Makes the catalog equal to the vault's list; manifests that were read stay. Only those that were `known`
+/// before the vault was listed may go: others were made meanwhile.
+pub fn replace_all(connection: &mut Connection, known: &[String], list: &[Backup]) -> Result<(), DbError> {
     let present: HashSet<&str> = list.iter().map(|backup| backup.id.as_str()).collect();
-    let known: Vec<String> = backups::table.select(backups::id).load(connection)?;
     for id in known.iter().filter(|id| !present.contains(id.as_str())) {
         remove(connection, id)?;
     }

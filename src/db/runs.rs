@@ -26,6 +26,7 @@ struct Row {
     subject: String,
     request: String,
     journal: String,
+    unsettled: bool,
     created: i64,
     started: Option<i64>,
     finished: Option<i64>,
@@ -66,6 +67,7 @@ impl Row {
             subject: run.subject.clone(),
             request: to_json(&run.request)?,
             journal: to_json(&run.journal)?,
+            unsettled: run.journal != Journal::default(),
             created: run.created.timestamp_millis(),
             started: run.started.map(|at| at.timestamp_millis()),
             finished: run.finished.map(|at| at.timestamp_millis()),
@@ -111,6 +113,17 @@ pub fn in_states(connection: &mut Connection, states: &[State]) -> Result<Vec<Ru
     let words: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
     let rows = runs::table
         .filter(runs::state.eq_any(words))
+        .order(runs::id)
+        .select(Row::as_select())
+        .load(connection)?;
+    rows.into_iter().map(Row::run).collect()
+}
+
+/// Ended ones whose journal still names something to be brought back, oldest first.
+pub fn unsettled(connection: &mut Connection) -> Result<Vec<Run>, DbError> {
+    let rows = runs::table
+        .filter(runs::unsettled.eq(true))
+        .filter(runs::state.ne(State::Running.as_str()))
         .order(runs::id)
         .select(Row::as_select())
         .load(connection)?;
@@ -168,7 +181,7 @@ pub fn finish(connection: &mut Connection, id: &RunId, outcome: &Outcome) -> Res
 /// Writes the journal. Call it *before* the step it speaks of.
 pub fn set_journal(connection: &mut Connection, id: &RunId, journal: &Journal) -> Result<(), DbError> {
     diesel::update(runs::table.find(id.as_str()))
-        .set(runs::journal.eq(to_json(journal)?))
+        .set((runs::journal.eq(to_json(journal)?), runs::unsettled.eq(*journal != Journal::default())))
         .execute(connection)?;
     Ok(())
 }

@@ -16,6 +16,7 @@ diesel::table! {
         subject -> Text,
         request -> Text,
         journal -> Text,
+        unsettled -> Bool,
         created -> BigInt,
         started -> Nullable<BigInt>,
         finished -> Nullable<BigInt>,

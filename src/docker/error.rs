@@ -55,6 +55,11 @@ pub enum DockerError {
 }
 
 impl DockerError {
+    /// The engine did not answer: the same call may work later.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
+    }
+
     /// From a status and the engine's `{"message": …}`.
     pub(super) fn of_status(status: u16, body: &[u8]) -> Self {
         let message = serde_json::from_slice::<serde_json::Value>(body)

@@ -118,6 +118,11 @@ impl RunId {
     pub fn generate() -> Self {
         Self(ulid::Ulid::new().to_string())
     }
+
+    /// When it was made, milliseconds since 1970.
+    pub fn milliseconds(&self) -> u64 {
+        ulid::Ulid::from_string(&self.0).map_or(0, |id| id.timestamp_ms())
+    }
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ pub struct RestoreRequest {
 pub struct Journal {
     /// Containers this run stopped or paused, to be brought back.
     pub quiesced: Vec<Quiesced>,
-    /// Container moved out of the way: id, original name, temporary name, whether it ran.
+    /// Container moved out of the way.
     pub set_aside: Option<SetAside>,
     /// Networks, volumes and containers this run created (to be removed if it fails).
     pub created_networks: Vec<String>,
@@ -138,9 +138,11 @@ pub struct Journal {
     pub created_volumes: Vec<String>,
     /// See `created_networks`.
     pub created_containers: Vec<String>,
+    /// Name of the container that is being created: it may exist already and not be in `created_containers` yet.
+    pub creating: Option<String>,
     /// Directories that may hold staged files of this run.
     pub staging: Vec<String>,
-    /// True once existing data began to be replaced; from here a restart goes on, not back.
+    /// True once existing data began to be replaced: files go on into place, never back.
     pub committing: bool,
 }
 

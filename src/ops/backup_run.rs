@@ -2,7 +2,7 @@
 //! write it into the vault, bring the container back.
 
 use super::{
-    perform::{self, Job, failed, of_failure},
+    perform::{self, Gatekeeper, Job, Problem},
     quiesce, settings, vaults,
 };
 use crate::{
@@ -12,10 +12,9 @@ use crate::{
         backup::{Backup, ItemState, State as BackupState, Trigger},
         container::Container,
         manifest::{Consistency, FORMAT, Item, ItemKind, Manifest},
-        progress::{Level, Note},
-        run::{BackupRequest, Journal, Outcome, State},
+        run::{BackupRequest, Outcome, State},
     },
-    worker::order::{Answer, BackupTask, Failure, Task},
+    worker::order::{Answer, BackupTask, Gate, Task},
 };
 
 /// What goes into a backup and where its data is.
@@ -25,87 +24,71 @@ pub(super) struct Plan {
     pub(super) sources: Vec<(String, std::path::PathBuf)>,
 }
 
-/// Does the run; whatever happens, what it stopped runs again.
-pub(super) async fn run(job: &Job, request: &BackupRequest) -> Outcome {
-    let mut journal = job.run.journal.clone();
-    let outcome = work(job, request, &mut journal).await;
-    let released = quiesce::release(&job.app, &job.run.id, &mut journal).await;
-    let mut outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(Problem::Worker(failure)) => of_failure(&failure),
-        Err(Problem::Request(error)) => {
-            tracing::error!(error = crate::error::chain(&error), "the backup failed");
-            failed(error.to_string())
-        }
-    };
-    match released {
-        Ok(notes) if notes.is_empty() => {}
-        Ok(notes) => {
-            if outcome.state == State::Complete {
-                outcome.state = State::CompleteWithWarnings;
-            }
-            outcome.notes.extend(notes);
-        }
-        Err(error) => outcome.notes.push(Note { level: Level::Error, text: error.to_string() }),
-    }
-    outcome
-}
-
-/// Either side of the work may fail.
-enum Problem {
-    Request(crate::error::AppError),
-    Worker(Failure),
-}
-
-impl<E: Into<crate::error::AppError>> From<E> for Problem {
-    fn from(error: E) -> Self {
-        Self::Request(error.into())
-    }
-}
-
-async fn work(job: &Job, request: &BackupRequest, journal: &mut Journal) -> Result<Outcome, Problem> {
-    let app = &job.app;
+/// Does the run. What it stops is in its journal and brought back by who calls this.
+pub(super) async fn run(job: &Job, request: &BackupRequest) -> Result<Outcome, Problem> {
     job.step("Looking at the container");
     let plan = plan(job, request).await?;
-    let all = app.docker.containers().await?;
-    let data: Vec<String> =
-        plan.manifest.items.iter().filter(|item| is_data(item)).map(|item| item.name.clone()).collect();
-    if plan.manifest.consistency != Consistency::Live {
-        job.step("Bringing the data to rest");
-        let still = still(&all, &request.container, &data);
-        quiesce::quiesce(app, &job.run.id, journal, &still, plan.manifest.consistency).await?;
-    }
-    let image_of = plan
-        .manifest
-        .items
-        .iter()
-        .any(|item| item.kind == ItemKind::Image && item.left_out.is_none())
-        .then(|| plan.manifest.container["Id"].as_str().unwrap_or_default().to_owned());
+    let image =
+        plan.manifest.items.iter().any(|item| item.kind == ItemKind::Image && item.left_out.is_none());
+    let mut rest = Rest { job, manifest: &plan.manifest };
+    let backup = write(job, &plan, job.run.trigger, request.note.clone(), image, &mut rest).await?;
+    Ok(outcome(&backup))
+}
+
+/// Lets a worker write a planned backup, and puts it into the catalog.
+pub(super) async fn write(
+    job: &Job,
+    plan: &Plan,
+    trigger: Trigger,
+    note: String,
+    image: bool,
+    gates: &mut dyn Gatekeeper,
+) -> Result<Backup, Problem> {
+    let container = plan.manifest.container["Id"].as_str().unwrap_or_default();
     let task = BackupTask {
-        trigger: job.run.trigger,
-        note: request.note.clone(),
-        sources: plan.sources,
-        image_of,
-        spool: app.config.tmp_dir().join(job.run.id.as_str()),
+        trigger,
+        note,
+        sources: plan.sources.clone(),
+        image_of: image.then(|| container.to_owned()),
+        spool: job.app.config.tmp_dir().join(job.run.id.as_str()),
         manifest: plan.manifest.clone(),
     };
     let spool = task.spool.clone();
-    let answer = job.work(Task::Backup(Box::new(task)), None).await;
+    let heard = job.work(Task::Backup(Box::new(task)), gates).await;
     // A killed worker cannot tidy up itself.
     let _ = std::fs::remove_dir_all(&spool);
-    let (answer, _) = answer.map_err(Problem::Worker)?;
-    let Answer::Backup(backup) = answer else {
+    let Answer::Backup(backup) = heard.map_err(Problem::Worker)?.answer else {
         return Err(Problem::Worker(vaults::unexpected()));
     };
-    let outcome = outcome(&backup);
-    let manifest = plan.manifest;
-    app.db
-        .write(move |c| {
-            db::backups::upsert(c, &backup)?;
-            db::backups::keep_manifest(c, &backup.id, &manifest)
-        })
-        .await?;
-    Ok(outcome)
+    let (row, manifest) = (backup.clone(), plan.manifest.clone());
+    let kept = job.app.db.write(move |c| {
+        db::backups::upsert(c, &row)?;
+        db::backups::keep_manifest(c, &row.id, &manifest)
+    });
+    kept.await?;
+    Ok(*backup)
+}
+
+/// Brings the data to rest in the moment before it is read: the image is out of the engine by then.
+struct Rest<'a> {
+    job: &'a Job,
+    manifest: &'a Manifest,
+}
+
+#[async_trait::async_trait]
+impl Gatekeeper for Rest<'_> {
+    async fn pass(&mut self, gate: Gate) -> Result<()> {
+        if gate != Gate::Read || self.manifest.consistency == Consistency::Live {
+            return Ok(());
+        }
+        self.job.step("Bringing the data to rest");
+        let app = &self.job.app;
+        let all = app.docker.containers().await?;
+        let data = self.manifest.items.iter().filter(|item| is_data(item)).map(|item| item.name.clone());
+        let still = still(&all, &self.manifest.container_name, &data.collect::<Vec<_>>());
+        let mut journal = self.job.run.journal.clone();
+        quiesce::quiesce(app, &self.job.run.id, &mut journal, &still, self.manifest.consistency).await
+    }
 }
 
 fn is_data(item: &Item) -> bool {
@@ -187,35 +170,4 @@ fn outcome(backup: &Backup) -> Outcome {
         bytes: backup.size,
         ..perform::done(state)
     }
-}
-
-/// Backs up what a restore is about to overwrite; a restore that cannot do this does not begin.
-pub(super) async fn safety(
-    job: &Job,
-    manifest: Manifest,
-    sources: Vec<(String, std::path::PathBuf)>,
-) -> Result<Backup, Failure> {
-    let task = BackupTask {
-        trigger: Trigger::Safety,
-        note: format!("before restore {}", job.run.id),
-        sources,
-        image_of: None,
-        spool: job.app.config.tmp_dir().join(job.run.id.as_str()),
-        manifest: manifest.clone(),
-    };
-    let (answer, _) = job.work(Task::Backup(Box::new(task)), None).await?;
-    let Answer::Backup(backup) = answer else { return Err(vaults::unexpected()) };
-    let (id, row) = (backup.id.clone(), backup.clone());
-    let kept = job
-        .app
-        .db
-        .write(move |c| {
-            db::backups::upsert(c, &row)?;
-            db::backups::keep_manifest(c, &id, &manifest)
-        })
-        .await;
-    if let Err(error) = kept {
-        tracing::error!(error = crate::error::chain(&error), "the catalog could not be written");
-    }
-    Ok(*backup)
 }

@@ -12,6 +12,7 @@ pub mod restore_run;
 pub mod restores;
 pub mod review;
 pub mod runs;
+mod safety;
 pub mod settings;
 pub mod undo;
 pub mod users;

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{backup_run, restore_run, vaults};
+use super::{backup_run, recovery, restore_run, vaults};
 use crate::{
     app::App,
     db::{self, audit::Entry},
-    error::Result,
+    error::{AppError, Result},
     model::{
         names::RunId,
         progress::{Level, Note, Progress},
@@ -21,7 +21,7 @@ use crate::{
     },
     worker::{
         launch::Listener,
-        order::{Answer, Event, Failure, FailureKind, Task},
+        order::{Answer, Event, Failure, FailureKind, Gate, Task},
     },
 };
 
@@ -40,23 +40,71 @@ pub async fn perform(app: &App, id: &RunId) {
     let cancel = app.cancel_token(id);
     let live = app.live.begin(id);
     let job = Job { app: app.clone(), run: run.clone(), cancel: cancel.clone(), live };
-    let outcome = watch_shutdown(app, &run, &cancel, Box::pin(AssertUnwindSafe(kind(&job)).catch_unwind()))
+    let done = watch_shutdown(app, &run, &cancel, Box::pin(AssertUnwindSafe(kind(&job)).catch_unwind()))
         .instrument(span.clone())
         .await;
-    let outcome = outcome.unwrap_or_else(|_| {
-        failed("Something went wrong inside Container Monkey. The log says more.".to_owned())
-    });
-    app.drop_cancel_token(id);
-    let interrupted = outcome.state == State::Cancelled && app.shutdown.is_cancelled();
-    let written = if interrupted && run.kind == Kind::Backup {
-        let wanted = id.clone();
-        app.db.write(move |c| db::runs::requeue(c, &wanted)).await
-    } else {
-        finish(app, &run, outcome).instrument(span).await
+    let mut outcome = match done {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(problem)) => span.in_scope(|| problem.outcome()),
+        Err(_) => failed("Something went wrong inside Container Monkey. The log says more.".to_owned()),
     };
+    app.drop_cancel_token(id);
+    let written = end(app, &run, &mut outcome).instrument(span).await;
     app.live.end(id);
     if let Err(error) = written {
         tracing::error!(run.id = %id, error = crate::error::chain(&error), "the outcome could not be written");
+    }
+}
+
+/// Brings back what the job had stopped or begun and not finished, then writes the outcome.
+async fn end(app: &App, run: &Run, outcome: &mut Outcome) -> Result<()> {
+    let interrupted = outcome.state == State::Cancelled && app.shutdown.is_cancelled();
+    if interrupted && run.kind != Kind::Backup {
+        *outcome =
+            failed("Container Monkey was stopped before this job had ended. Start it again.".to_owned());
+    }
+    let before = outcome.notes.len();
+    recovery::bring_back(app, run, &mut outcome.notes).await?;
+    if outcome.state == State::Complete
+        && outcome.notes[before..].iter().any(|note| note.level != Level::Info)
+    {
+        outcome.state = State::CompleteWithWarnings;
+    }
+    if interrupted && run.kind == Kind::Backup {
+        let wanted = run.id.clone();
+        app.db.write(move |c| db::runs::requeue(c, &wanted)).await?;
+        return Ok(());
+    }
+    finish(app, run, outcome.clone()).await
+}
+
+/// Why a job has no outcome of its own: either side of the work may fail.
+pub(super) enum Problem {
+    /// Docker, the database, or a decision.
+    Request(AppError),
+    /// The worker.
+    Worker(Failure),
+}
+
+impl<E: Into<AppError>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self::Request(error.into())
+    }
+}
+
+impl Problem {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Worker(failure) if failure.kind == FailureKind::Cancelled => done(State::Cancelled),
+            Self::Worker(failure) => {
+                tracing::error!(detail = %failure.detail, "{}", failure.message);
+                failed(failure.message.clone())
+            }
+            Self::Request(error) => {
+                tracing::error!(error = crate::error::chain(error), "the job failed");
+                failed(error.to_string())
+            }
+        }
     }
 }
 
@@ -101,29 +149,43 @@ impl Job {
         Ok(())
     }
 
-    /// Does a task in a worker; its progress and notes become the run's. `commit` is called before
-    /// the worker replaces existing data.
-    pub(super) async fn work(&self, task: Task, commit: Commit<'_>) -> Result<(Answer, Heard), Failure> {
-        let mut listener = Ear { job: self, commit, heard: Heard::default() };
+    /// Does a task in a worker; its progress and notes become the run's.
+    pub(super) async fn work(&self, task: Task, gates: &mut dyn Gatekeeper) -> Result<Heard, Failure> {
+        let mut listener = Ear { job: self, gates, warned: false };
         let answer = self.app.run_worker(task, &mut listener, &self.cancel).await?;
-        Ok((answer, listener.heard))
+        Ok(Heard { answer, warned: listener.warned })
     }
 }
 
-/// What to do before the worker replaces existing data.
-pub(super) type Commit<'a> = Option<&'a mut crate::model::run::Journal>;
+/// Lets a worker through its gates.
+#[async_trait::async_trait]
+pub(super) trait Gatekeeper: Send {
+    /// What must be so before the worker goes on; an error stops it.
+    async fn pass(&mut self, gate: Gate) -> Result<()>;
+}
 
-/// What a worker said besides its answer.
-#[derive(Debug, Default)]
+/// Lets a worker through every gate.
+pub(super) struct Open;
+
+#[async_trait::async_trait]
+impl Gatekeeper for Open {
+    async fn pass(&mut self, _: Gate) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a worker said.
 pub(super) struct Heard {
+    /// Its answer.
+    pub(super) answer: Answer,
     /// Whether there was a warning.
     pub(super) warned: bool,
 }
 
 struct Ear<'a> {
     job: &'a Job,
-    commit: Commit<'a>,
-    heard: Heard,
+    gates: &'a mut dyn Gatekeeper,
+    warned: bool,
 }
 
 #[async_trait::async_trait]
@@ -134,19 +196,17 @@ impl Listener for Ear<'_> {
                 self.job.live.send_replace(progress);
             }
             Event::Note(note) => {
-                self.heard.warned |= note.level != Level::Info;
+                self.warned |= note.level != Level::Info;
                 if let Err(error) = self.job.note(note.level, note.text).await {
                     tracing::error!(error = crate::error::chain(&error), "a note could not be written");
                 }
             }
-            Event::Committing | Event::Answer(_) => {}
+            Event::Waiting(_) | Event::Answer(_) => {}
         }
     }
 
-    async fn committing(&mut self) -> Result<(), Failure> {
-        let Some(journal) = self.commit.as_deref_mut() else { return Ok(()) };
-        journal.committing = true;
-        super::quiesce::save(&self.job.app, &self.job.run.id, journal).await.map_err(|error| Failure {
+    async fn pass(&mut self, gate: Gate) -> Result<(), Failure> {
+        self.gates.pass(gate).await.map_err(|error| Failure {
             kind: FailureKind::Other,
             message: error.to_string(),
             detail: crate::error::chain(&error),
@@ -154,17 +214,17 @@ impl Listener for Ear<'_> {
     }
 }
 
-async fn kind(job: &Job) -> Outcome {
+async fn kind(job: &Job) -> Result<Outcome, Problem> {
     match &job.run.request {
         Request::Backup(request) => backup_run::run(job, request).await,
         Request::Restore(request) => restore_run::run(job, request).await,
-        Request::Prune => prune(job).await.unwrap_or_else(|failure| of_failure(&failure)),
+        Request::Prune => prune(job).await,
     }
 }
 
-async fn prune(job: &Job) -> Result<Outcome, Failure> {
-    let (answer, _) = job.work(Task::Prune, None).await?;
-    let Answer::Pruned { freed } = answer else { return Err(vaults::unexpected()) };
+async fn prune(job: &Job) -> Result<Outcome, Problem> {
+    let heard = job.work(Task::Prune, &mut Open).await.map_err(Problem::Worker)?;
+    let Answer::Pruned { freed } = heard.answer else { return Err(Problem::Worker(vaults::unexpected())) };
     Ok(Outcome { bytes: freed, ..done(State::Complete) })
 }
 
@@ -179,17 +239,8 @@ pub(super) fn failed(why: String) -> Outcome {
     Outcome { error: Some(why), notes, ..done(State::Failed) }
 }
 
-/// A run whose worker failed or was cancelled.
-pub(super) fn of_failure(failure: &Failure) -> Outcome {
-    if failure.kind == FailureKind::Cancelled {
-        return done(State::Cancelled);
-    }
-    tracing::error!(detail = %failure.detail, "{}", failure.message);
-    failed(failure.message.clone())
-}
-
 /// Writes the outcome, the audit entry and the log line.
-pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<(), db::DbError> {
+pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()> {
     let (run, end) = (run.clone(), outcome.clone());
     tracing::info!(run.id = %run.id, state = %outcome.state, bytes = outcome.bytes, "{} of {} ended", run.kind, run.subject);
     app.db

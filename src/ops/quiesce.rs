@@ -5,6 +5,7 @@
 use crate::{
     app::App,
     db,
+    docker::DockerError,
     error::Result,
     model::{
         container::{Action, Container, Status},
@@ -45,30 +46,34 @@ pub(super) async fn quiesce(
     Ok(())
 }
 
-/// Brings back what this run stopped or paused, the last one first. Returns what could not be brought back.
-pub(super) async fn release(app: &App, run: &RunId, journal: &mut Journal) -> Result<Vec<Note>> {
-    let mut notes = Vec::new();
-    while let Some(container) = journal.quiesced.last().cloned() {
-        if let Err(problem) = bring_back(app, &container).await {
-            notes.push(Note {
+/// Brings back what this run stopped or paused, the last one first; `notes` say what does not start any more.
+/// Fails when the engine does not answer; what is left stays in the journal.
+pub(super) async fn release(
+    app: &App,
+    run: &RunId,
+    journal: &mut Journal,
+    notes: &mut Vec<Note>,
+) -> Result<()> {
+    while let Some(container) = journal.quiesced.last() {
+        match bring_back(app, container).await {
+            Err(error) if error.is_away() => return Err(error.into()),
+            Err(error) => notes.push(Note {
                 level: Level::Warning,
-                text: format!(
-                    "{} was stopped for this job and did not start again: {problem}",
-                    container.name
-                ),
-            });
+                text: format!("{} was stopped for this job and did not start again: {error}", container.name),
+            }),
+            Ok(()) => {}
         }
         journal.quiesced.pop();
         save(app, run, journal).await?;
     }
-    Ok(notes)
+    Ok(())
 }
 
 /// By id, else by name: it may have been recreated meanwhile. Only what is still as we left it is touched.
-async fn bring_back(app: &App, container: &Quiesced) -> Result<(), String> {
+async fn bring_back(app: &App, container: &Quiesced) -> Result<(), DockerError> {
     let inspect = match app.docker.inspect(&container.id).await {
-        Ok(inspect) => inspect,
-        Err(_) => app.docker.inspect(&container.name).await.map_err(|error| error.to_string())?,
+        Err(DockerError::NotFound(_)) => app.docker.inspect(&container.name).await?,
+        other => other?,
     };
     let id = inspect["Id"].as_str().unwrap_or(&container.id);
     let state = &inspect["State"];
@@ -79,7 +84,7 @@ async fn bring_back(app: &App, container: &Quiesced) -> Result<(), String> {
     } else {
         Action::Start
     };
-    app.docker.act(id, action, None).await.map_err(|error| error.to_string())
+    app.docker.act(id, action, None).await
 }
 
 /// Writes the journal; call it before the step it speaks of.

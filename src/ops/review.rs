@@ -64,6 +64,8 @@ pub struct DataPlan {
     pub bytes: u64,
     /// Why it is not in the backup, if so.
     pub missing: Option<String>,
+    /// It is not in the backup although it should be.
+    pub failed: bool,
     /// An anonymous volume: the new container makes its own.
     pub anonymous: bool,
 }
@@ -138,7 +140,10 @@ pub async fn review(app: &App, backup: &Backup, manifest: &Manifest, options: &O
     let mut conflicts = Vec::new();
     let mut warnings = Vec::new();
     if let Some(existing) = existing {
-        name_conflict(existing, options.replace, &mut conflicts);
+        let removes_itself = options.replace
+            && existing.status != Status::Created
+            && app.docker.inspect(&existing.id).await?["HostConfig"]["AutoRemove"] == true;
+        name_conflict(existing, options.replace, removes_itself, &mut conflicts);
     }
     let data: Vec<_> =
         manifest.items.iter().filter_map(|item| data_plan(&host, backup, manifest, options, item)).collect();
@@ -185,9 +190,16 @@ pub async fn review(app: &App, backup: &Backup, manifest: &Manifest, options: &O
     })
 }
 
-fn name_conflict(existing: &Container, replace: bool, conflicts: &mut Vec<Conflict>) {
+fn name_conflict(existing: &Container, replace: bool, removes_itself: bool, conflicts: &mut Vec<Conflict>) {
     let message = if existing.is_self {
         "This is the container Container Monkey runs in; it can't be replaced from here.".to_owned()
+    } else if removes_itself {
+        // It could not be kept until the new one runs.
+        format!(
+            "{} was started with --rm: Docker deletes it as soon as it stops. Stop it yourself first, or give a new \
+             name.",
+            existing.name
+        )
     } else if replace {
         return;
     } else {
@@ -238,6 +250,7 @@ fn data_plan(
         action,
         target,
         bytes: outcome.map_or(0, |outcome| outcome.bytes),
+        failed: missing.is_some() && item.left_out.is_none(),
         missing,
         anonymous,
     })

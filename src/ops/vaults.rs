@@ -43,16 +43,19 @@ fn problem(failure: &Failure) -> String {
 
 /// Reads the vault's list into the catalog; returns how many backups there are.
 pub async fn refresh(app: &App) -> Result<usize, Failure> {
+    // Nothing is deleted between the list and its copy.
+    let _alone = app.catalog.lock().await;
+    let failed = |error: db::DbError| Failure {
+        kind: FailureKind::Other,
+        message: error.to_string(),
+        detail: crate::error::chain(&error),
+    };
+    let known = app.db.read(db::backups::ids).await.map_err(failed)?;
     let Answer::List(list) = app.ask_worker(Task::List).await? else {
         return Err(unexpected());
     };
     let count = list.len();
-    let written = app.db.write(move |c| db::backups::replace_all(c, &list)).await;
-    written.map_err(|error| Failure {
-        kind: FailureKind::Other,
-        message: error.to_string(),
-        detail: crate::error::chain(&error),
-    })?;
+    app.db.write(move |c| db::backups::replace_all(c, &known, &list)).await.map_err(failed)?;
     Ok(count)
 }
 
@@ -75,6 +78,7 @@ pub async fn retry(app: &App) -> Result<usize> {
 
 /// Deletes backups from the vault, then from the catalog.
 pub async fn forget(app: &App, actor: &super::Actor, ids: Vec<String>, names: &[String]) -> Result<()> {
+    let _alone = app.catalog.lock().await;
     app.ask_worker(Task::Forget { backups: ids.clone() }).await?;
     let (actor, names) = (actor.clone(), names.to_vec());
     app.db

@@ -1,7 +1,7 @@
 //! The backup job: the image out of the engine, then everything into the vault.
 
 use super::{
-    order::{Answer, BackupTask, Event, Failure},
+    order::{Answer, BackupTask, Event, Failure, Gate},
     report::Report,
     serve::Context,
 };
@@ -35,6 +35,7 @@ pub(super) fn run(
             ImageSource::None
         }
     };
+    context.pass(Gate::Read)?;
     context.report.step(2, STEPS, "Reading the container's data");
     let sources = task.sources.iter();
     let plan = BackupPlan {

@@ -8,15 +8,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::order::{Answer, Event, Failure, FailureKind, Order};
+use super::order::{Answer, Event, Failure, FailureKind, Gate, Order};
 
 /// Who hears what the worker says.
 #[async_trait::async_trait]
 pub trait Listener: Send {
     /// Progress or a note.
     async fn event(&mut self, event: Event);
-    /// It is about to replace existing data; an error stops it.
-    async fn committing(&mut self) -> Result<(), Failure>;
+    /// It waits to be let through; an error stops it.
+    async fn pass(&mut self, gate: Gate) -> Result<(), Failure>;
 }
 
 /// A listener for jobs that nobody watches.
@@ -26,7 +26,7 @@ pub struct Silent;
 impl Listener for Silent {
     async fn event(&mut self, _: Event) {}
 
-    async fn committing(&mut self) -> Result<(), Failure> {
+    async fn pass(&mut self, _: Gate) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -90,8 +90,8 @@ async fn converse(child: &mut Child, order: &Order, listener: &mut dyn Listener)
     while let Some(line) = lines.next_line().await.map_err(broken)? {
         match serde_json::from_str::<Event>(&line) {
             Ok(Event::Answer(answer)) => return *answer,
-            Ok(Event::Committing) => {
-                listener.committing().await?;
+            Ok(Event::Waiting(gate)) => {
+                listener.pass(gate).await?;
                 say(&mut stdin, "go").await.map_err(broken)?;
             }
             Ok(event) => listener.event(event).await,

@@ -14,8 +14,8 @@ use crate::model::{
 /// One job. The whole of it, with secrets, travels over standard input only.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// The vault it is about.
-    pub vault: Access,
+    /// The vault it is about, if it is about one.
+    pub vault: Option<Access>,
     /// Docker engine, as `DOCKER_HOST` names it.
     pub docker_host: Option<String>,
     /// What to do.
@@ -73,6 +73,13 @@ pub enum Task {
     },
 }
 
+impl Task {
+    /// Whether it works with the vault.
+    pub const fn needs_vault(&self) -> bool {
+        !matches!(self, Self::MakePaths { .. } | Self::Resume { .. })
+    }
+}
+
 /// See [`Task::Backup`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BackupTask {
@@ -116,10 +123,20 @@ pub enum Event {
     Progress(Progress),
     /// For the run's log.
     Note(Note),
-    /// It is about to replace existing data and waits for one line, `go`.
-    Committing,
+    /// It waits here for one line, `go`.
+    Waiting(Gate),
     /// It is done; the last line.
     Answer(Box<Result<Answer, Failure>>),
+}
+
+/// Where a worker waits for the server's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// Before it reads the container's data.
+    Read,
+    /// Before it replaces existing data. Once let through it finishes, even if the server dies.
+    Replace,
 }
 
 /// What came out of it.

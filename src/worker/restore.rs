@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    order::{Answer, Failure, FailureKind, MakePath, RestoreItem, Restored},
+    order::{Answer, Failure, FailureKind, Gate, MakePath, RestoreItem, Restored},
     serve::Context,
 };
 use crate::{
@@ -101,7 +101,7 @@ pub(super) fn files(
         .collect();
     context.report.step(2, 3, "Reading data from the vault");
     let mut refused = None;
-    let mut before_commit = || match context.ask_to_commit() {
+    let mut before_commit = || match context.pass(Gate::Replace) {
         Ok(()) => true,
         Err(failure) => {
             refused = Some(failure);

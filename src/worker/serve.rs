@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     backup,
-    order::{Answer, Event, Failure, FailureKind, Order, Task},
+    order::{Answer, Event, Failure, FailureKind, Gate, Order, Task},
     report::Report,
     restore,
 };
@@ -30,16 +30,18 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Tells the server that existing data is about to be replaced and waits for its word.
-    pub(super) fn ask_to_commit(&self) -> Result<(), Failure> {
-        Report::send(&Event::Committing);
+    /// Waits for the server's word.
+    pub(super) fn pass(&self, gate: Gate) -> Result<(), Failure> {
+        Report::send(&Event::Waiting(gate));
         let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         replies.recv().map_err(|_| Failure {
             kind: FailureKind::Worker,
-            message: "The server went away before anything was replaced.".to_owned(),
+            message: "The server went away.".to_owned(),
             detail: String::new(),
         })?;
-        self.committing.store(true, Ordering::SeqCst);
+        if gate == Gate::Replace {
+            self.committing.store(true, Ordering::SeqCst);
+        }
         Ok(())
     }
 }
@@ -93,18 +95,26 @@ fn listen(committing: Arc<AtomicBool>) -> mpsc::Receiver<()> {
 }
 
 fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
+    let access = match (&order.task, &order.vault) {
+        (Task::MakePaths { paths }, _) => {
+            restore::make_paths(paths)?;
+            return Ok(Answer::Done);
+        }
+        (Task::Resume { run, targets }, _) => return restore::resume(run, targets),
+        (_, Some(access)) => access,
+        (_, None) => {
+            return Err(Failure {
+                kind: FailureKind::Worker,
+                message: "The order names no vault.".to_owned(),
+                detail: String::new(),
+            });
+        }
+    };
     if let Task::Create = order.task {
-        Vault::create(&order.vault)?;
+        Vault::create(access)?;
         return Ok(Answer::Done);
     }
-    if let Task::MakePaths { paths } = &order.task {
-        restore::make_paths(paths)?;
-        return Ok(Answer::Done);
-    }
-    if let Task::Resume { run, targets } = &order.task {
-        return restore::resume(run, targets);
-    }
-    let vault = Vault::open(&order.vault)?;
+    let vault = Vault::open(access)?;
     match &order.task {
         Task::List => Ok(Answer::List(vault.list()?)),
         Task::Manifest { backup } => Ok(Answer::Manifest(Box::new(vault.manifest(backup)?))),

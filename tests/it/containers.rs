@@ -71,12 +71,12 @@ fn the_list_is_searched_and_filtered() {
         let rows = list["containers"].as_array().unwrap().iter();
         rows.map(|row| row["name"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(names(&format!("stack={project}")), [web.clone()]);
-    assert_eq!(names(&format!("search={project}")), [web.clone()]);
+    assert_eq!(names(&format!("stack={project}")), std::slice::from_ref(&web));
+    assert_eq!(names(&format!("search={project}")), std::slice::from_ref(&web));
     assert!(names("status=created").contains(&idle) && !names("status=created").contains(&web));
     let fragment = admin.get_fragment(&format!("/containers?search={idle}"));
     assert!(!fragment.text.contains("<html"), "a fragment is not a page");
-    assert_eq!(fragment.texts("tbody th a"), [idle.clone()]);
+    assert_eq!(fragment.texts("tbody th a"), std::slice::from_ref(&idle));
     let row = &admin.get(&format!("/api/containers?search={web}")).expect(200)["containers"][0];
     assert_eq!(row["stack_info"]["display"], format!("{project} / front"));
     assert_eq!(row["port_mappings"][0]["container"], "80/tcp");

@@ -1,7 +1,15 @@
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::doc_markdown,
+    reason = "a test ends where something is not as it should be"
+)]
 //! The real program against the real Docker engine. One story a file; what they share is in `harness`.
 
 mod architecture;
 mod containers;
+mod faults;
 mod harness;
 mod main_job;
 mod security;

@@ -34,7 +34,7 @@ pub(crate) struct App {
     data: PathBuf,
     log: Arc<Mutex<Vec<String>>>,
     expects_errors: bool,
-    _own: Option<tempfile::TempDir>,
+    own: Option<tempfile::TempDir>,
 }
 
 impl App {
@@ -66,7 +66,7 @@ impl App {
                 lines.lock().unwrap().push(line);
             }
         });
-        let mut app = Self { child, address: String::new(), data, log, expects_errors: false, _own: own };
+        let mut app = Self { child, address: String::new(), data, log, expects_errors: false, own };
         app.address = wait_for("the first log line", || {
             if let Some(status) = app.child.try_wait().unwrap() {
                 panic!("the program ended at once: {status}");
@@ -129,7 +129,7 @@ impl App {
 
     /// Keeps the data directory for the next start. It is then the caller's to remove.
     fn leave(mut self) -> PathBuf {
-        if let Some(own) = self._own.take() {
+        if let Some(own) = self.own.take() {
             return own.keep();
         }
         self.data.clone()

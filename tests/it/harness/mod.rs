@@ -2,11 +2,13 @@
 
 mod app;
 mod docker;
+mod engine;
 mod web;
 
-pub(crate) use app::{App, Options};
+pub(crate) use app::{App, Options, restic};
 pub(crate) use docker::Bench;
-pub(crate) use web::{Answer, Client, PASSWORD};
+pub(crate) use engine::Engine;
+pub(crate) use web::{Client, PASSWORD};
 
 use std::{
     process::{Command, Output},
@@ -32,14 +34,14 @@ pub(crate) fn try_run(program: &str, arguments: &[&str]) -> Output {
     })
 }
 
-/// Waits until `ready` gives something; fails after a minute.
+/// Waits until `ready` gives something; fails after three minutes.
 pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(value) = ready() {
             return value;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        assert!(began.elapsed() < Duration::from_secs(180), "waited three minutes for {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

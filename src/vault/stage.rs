@@ -28,12 +28,16 @@ use sha2::{Digest, Sha256};
 use super::{
     RestoreItem, RestoreResult, Vault, commit,
     error::VaultError,
+    list,
     walk::{STAGING, shown},
 };
 use crate::model::progress::Reporter;
 
 /// Threads that fetch and write data. Each holds one blob (at most 8 MiB).
 const THREADS: usize = 4;
+
+/// So many blobs are fetched at a time: what is known of them stays in memory meanwhile.
+const BATCH: usize = 50_000;
 
 /// Runs of zeros of this length become holes.
 const HOLE: usize = 64 * 1024;
@@ -126,7 +130,12 @@ struct Stage<'a, S> {
     base: PathBuf,
     staging: PathBuf,
     plan: BufWriter<File>,
+    /// Files that are to be fetched, and how many blobs they have.
     fetches: Vec<Fetch>,
+    blobs: usize,
+    /// Number of the next staged file.
+    next: u64,
+    reporter: &'a dyn Reporter,
     /// First file of each group of hard links.
     links: HashMap<(u64, u64), PathBuf>,
     result: &'a mut RestoreResult,
@@ -146,6 +155,9 @@ impl Vault {
         let snapshot = self.snapshot(id)?;
         let repo = self.again()?.to_indexed()?;
         let mut result = RestoreResult::default();
+        let known = list::backup(&snapshot).map(|backup| backup.meta.items).unwrap_or_default();
+        let wanted = known.iter().filter(|known| items.iter().any(|item| item.path == known.path));
+        reporter.total_bytes(wanted.map(|known| known.bytes).sum());
         let staged = items.iter().try_for_each(|item| {
             let node = repo.node_from_path(snapshot.tree, Path::new(&item.path))?;
             stage(&repo, &node, item, run, &mut result, reporter)
@@ -202,6 +214,9 @@ fn stage<S: IndexedFull + Sync>(
         staging: staging.clone(),
         plan: BufWriter::new(plan),
         fetches: Vec::new(),
+        blobs: 0,
+        next: 0,
+        reporter,
         links: HashMap::new(),
         result,
     };
@@ -211,11 +226,7 @@ fn stage<S: IndexedFull + Sync>(
         let name = item.target.file_name().map(PathBuf::from).unwrap_or_default();
         stage.entry(&name, node)?;
     }
-    let fetches = std::mem::take(&mut stage.fetches);
-    reporter.total_bytes(fetches.iter().flat_map(|fetch| &fetch.blobs).map(|(_, size)| *size).sum());
-    fetch(repo, &fetches, reporter)?;
-    stage.result.written += fetches.len() as u64;
-    stage.result.bytes += fetches.iter().flat_map(|fetch| &fetch.blobs).map(|(_, size)| *size).sum::<u64>();
+    stage.fetch()?;
     stage.write(&Step::End)?;
     let mut plan = stage.plan;
     plan.flush().and_then(|()| plan.get_ref().sync_all()).map_err(failed)?;
@@ -225,7 +236,7 @@ fn stage<S: IndexedFull + Sync>(
     Ok(())
 }
 
-impl<S: IndexedFull> Stage<'_, S> {
+impl<S: IndexedFull + Sync> Stage<'_, S> {
     fn write(&mut self, step: &Step) -> Result<(), VaultError> {
         serde_json::to_writer(&mut self.plan, step)
             .map_err(std::io::Error::from)
@@ -258,6 +269,7 @@ impl<S: IndexedFull> Stage<'_, S> {
             let group = (node.meta.device_id, node.meta.inode);
             if let Some(first) = self.links.get(&group) {
                 let to = Name::of(first);
+                self.reporter.add_bytes(node.meta.size);
                 return self.write(&Step::Link { path: Name::of(path), to });
             }
             self.links.insert(group, path.to_owned());
@@ -277,14 +289,29 @@ impl<S: IndexedFull> Stage<'_, S> {
         // A file that belongs to a group of hard links is always written anew, so that it leaves others alone.
         let staged = if node.meta.links <= 1 && unchanged(&host, &blobs) {
             self.result.unchanged += 1;
+            self.reporter.add_bytes(node.meta.size);
             None
         } else {
-            let number = self.fetches.len() as u64;
+            let number = self.next;
+            self.next += 1;
+            self.blobs += blobs.len().max(1);
             let staged = self.staging.join(number.to_string());
             self.fetches.push(Fetch { staged, shown: shown(&host), blobs });
             Some(number)
         };
-        self.write(&Step::File { path: Name::of(path), node: bare, staged })
+        self.write(&Step::File { path: Name::of(path), node: bare, staged })?;
+        if self.blobs >= BATCH { self.fetch() } else { Ok(()) }
+    }
+
+    /// Fetches what was collected.
+    fn fetch(&mut self) -> Result<(), VaultError> {
+        let fetches = std::mem::take(&mut self.fetches);
+        self.blobs = 0;
+        fetch(self.repo, &fetches, self.reporter)?;
+        self.result.written += fetches.len() as u64;
+        self.result.bytes +=
+            fetches.iter().flat_map(|fetch| &fetch.blobs).map(|(_, size)| *size).sum::<u64>();
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{App, Bench, Client, Engine, Options, restic, run, try_run, wait_for};
 
 /// Enough random data that a job takes a few seconds.
-const MEGABYTES: usize = 160;
+const MEGABYTES: usize = 120;
 
 struct Scene {
     bench: Bench,

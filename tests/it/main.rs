@@ -3,6 +3,7 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::doc_markdown,
+    clippy::unused_self,
     reason = "a test ends where something is not as it should be"
 )]
 //! The real program against the real Docker engine. One story a file; what they share is in `harness`.
@@ -14,3 +15,4 @@ mod harness;
 mod main_job;
 mod security;
 mod sign_in;
+mod vault;

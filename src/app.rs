@@ -9,13 +9,13 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
     db::Db,
-    docker::Docker,
+    docker::{Docker, DockerError},
     error::{AppError, Result},
     jobs::{Perform, Queue},
     live::Live,
@@ -25,6 +25,7 @@ use crate::{
     worker::{
         launch::{self, Listener, Silent},
         order::{Answer, Failure, Order, Task},
+        place::{Beside, Place},
     },
 };
 
@@ -55,6 +56,7 @@ pub struct App {
     pub catalog: Arc<Mutex<()>>,
     /// What opens the vault, or why it cannot be opened.
     vault: Arc<std::sync::Mutex<Result<Access, String>>>,
+    place: Arc<OnceCell<Place>>,
     cancels: Arc<std::sync::Mutex<HashMap<RunId, CancellationToken>>>,
 }
 
@@ -69,7 +71,7 @@ impl App {
         let db = Db::open(&directory.join("monkey.db"))?;
         let queue = Queue::open(&directory.join("queue.db")).await?;
         let zone = config.zone().map_err(|error| AppError::invalid(error.to_string()))?;
-        let docker = Docker::new(config.docker_host.as_deref())?;
+        let docker = Docker::new(config.docker_host.as_deref(), Some(directory.clone()))?;
         let vault = vault_access(&config);
         let app = Self {
             zone,
@@ -83,6 +85,7 @@ impl App {
             settling: Arc::default(),
             catalog: Arc::default(),
             vault: Arc::new(std::sync::Mutex::new(vault)),
+            place: Arc::default(),
             cancels: Arc::default(),
             config: Arc::new(config),
         };
@@ -128,6 +131,16 @@ impl App {
         *self.vault.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
+    /// Where workers run; found out once, which takes the engine only when we are in a container.
+    pub async fn place(&self) -> Result<&Place, DockerError> {
+        let find = || async {
+            let Some(own) = self.docker.own_container().await? else { return Ok(Place::Here) };
+            let data = fs::canonicalize(&self.config.data).unwrap_or_else(|_| self.config.data.clone());
+            Ok(Place::Beside(Beside { docker: self.docker.clone(), own, data }))
+        };
+        self.place.get_or_try_init(find).await
+    }
+
     /// Does a short task in a worker process that nobody watches.
     pub async fn ask_worker(&self, task: Task) -> Result<Answer, Failure> {
         self.run_worker(task, &mut Silent, &CancellationToken::new()).await
@@ -147,7 +160,7 @@ impl App {
         });
         let vault = if task.needs_vault() { Some(vault?) } else { None };
         let order = Order { vault, docker_host: self.config.docker_host.clone(), task };
-        launch::run(&order, listener, cancel).await
+        launch::run(self.place().await?, order, listener, cancel).await
     }
 
     /// The token that cancels this run; made when the run begins.

@@ -1,7 +1,11 @@
 //! The connection: bollard for plain actions, and beside it a small raw client
 //! for JSON that must pass through unchanged and for streams.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -42,7 +46,8 @@ struct Inner {
     address: Address,
     version: OnceCell<String>,
     typed: OnceCell<bollard::Docker>,
-    pub(super) own_id: OnceCell<Option<String>>,
+    own_id: OnceCell<Option<String>>,
+    state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,8 +57,9 @@ enum Address {
 }
 
 impl Docker {
-    /// Understands `DOCKER_HOST`; does not connect.
-    pub fn new(host: Option<&str>) -> Result<Self, DockerError> {
+    /// Understands `DOCKER_HOST`; does not connect. `state_dir` is a directory of ours that the engine can see
+    /// when we run in a container; without it we do not look for ourselves.
+    pub fn new(host: Option<&str>, state_dir: Option<PathBuf>) -> Result<Self, DockerError> {
         let host = host.filter(|host| !host.is_empty()).unwrap_or("unix:///var/run/docker.sock");
         let address = match host.split_once("://") {
             Some(("unix", path)) if path.starts_with('/') => Address::Unix(path.to_owned()),
@@ -67,11 +73,16 @@ impl Docker {
             version: OnceCell::new(),
             typed: OnceCell::new(),
             own_id: OnceCell::new(),
+            state_dir,
         })))
     }
 
     pub(super) fn own_id_cell(&self) -> &OnceCell<Option<String>> {
         &self.0.own_id
+    }
+
+    pub(super) fn state_dir(&self) -> Option<&Path> {
+        self.0.state_dir.as_deref()
     }
 
     /// Where the engine is, for messages.

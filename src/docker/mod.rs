@@ -15,6 +15,7 @@ mod networks;
 mod payload;
 mod plan;
 mod recreate;
+mod siblings;
 mod volumes;
 
 pub use capture::Capture;
@@ -25,4 +26,5 @@ pub use images::Counts;
 pub use networks::{NetworkSummary, is_built_in, subnets};
 pub use plan::{is_anonymous, plan_items};
 pub use recreate::Created;
+pub use siblings::{Bind, OwnContainer, Running, Said, Sibling};
 pub use volumes::{VolumeSummary, data_path};

@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod container;
+pub mod host_path;
 pub mod manifest;
 pub mod names;
 pub mod progress;

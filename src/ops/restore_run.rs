@@ -29,7 +29,7 @@ use crate::{
         restore::{Difference, Recreate},
         run::{Journal, Outcome, RestoreRequest, SetAside, State},
     },
-    worker::order::{Answer, Gate, MakePath, RestoreItem, Task},
+    worker::order::{Answer, Gate, MakePath, RestoreItem, Task, is_file},
 };
 
 /// How long a container without a health check must stay up to count as started.
@@ -212,11 +212,6 @@ async fn paths(restore: &mut Restore<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether a bind item is a single file: its path in the backup ends with the file's name.
-fn is_file(path: &str) -> bool {
-    path.split('/').count() > 3
-}
-
 /// Stops what writes to data that is overwritten, and the container that is replaced.
 async fn bring_to_rest(restore: &mut Restore<'_>) -> Result<(), Problem> {
     let app = &restore.job.app;
@@ -314,8 +309,11 @@ async fn fill(
         return Ok((0, false));
     }
     let job = restore.job;
-    let staging = items.iter().map(|item| item.target.to_string_lossy().into_owned());
-    restore.journal.staging = staging.collect();
+    let staging = items.iter().map(|item| match item.target.parent() {
+        Some(parent) if is_file(&item.path) => parent,
+        _ => &item.target,
+    });
+    restore.journal.staging = staging.map(|path| path.to_string_lossy().into_owned()).collect();
     quiesce::save(&job.app, &job.run.id, &restore.journal).await?;
     let task = Task::Restore { backup: restore.backup.clone(), run: job.run.id.to_string(), items };
     let mut commit = Commit { job, journal: &mut restore.journal };

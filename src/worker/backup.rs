@@ -74,7 +74,7 @@ fn image(
         return Ok(ImageSource::InVault { backup });
     }
     context.report.step(1, STEPS, "Exporting the image");
-    let docker = Docker::new(docker_host).map_err(|error| error.to_string())?;
+    let docker = Docker::new(docker_host, None).map_err(|error| error.to_string())?;
     let count = |bytes| context.report.add_bytes(bytes);
     let export = async {
         if task.manifest.image.is_null() {

@@ -9,6 +9,9 @@
 mod backup;
 pub mod launch;
 pub mod order;
+pub mod place;
+mod probe;
+mod process;
 mod report;
 mod restore;
 mod serve;

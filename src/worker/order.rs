@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     backup::{Backup, Trigger},
+    host_path::PathKind,
     manifest::{ImageRecord, Manifest},
     progress::{Note, Progress},
     vault::Access,
@@ -49,6 +50,11 @@ pub enum Task {
         /// The backup.
         backup: String,
     },
+    /// Say what these paths of the host are. Answer: [`Answer::Probed`].
+    Probe {
+        /// The paths.
+        paths: Vec<PathBuf>,
+    },
     /// Make sure that these paths exist, so that they can be mounted. Answer: [`Answer::Done`].
     MakePaths {
         /// The paths.
@@ -68,7 +74,7 @@ pub enum Task {
     Resume {
         /// Names the staging directories.
         run: String,
-        /// The targets of the interrupted restore.
+        /// The directories that it staged files in.
         targets: Vec<PathBuf>,
     },
 }
@@ -76,7 +82,42 @@ pub enum Task {
 impl Task {
     /// Whether it works with the vault.
     pub const fn needs_vault(&self) -> bool {
-        !matches!(self, Self::MakePaths { .. } | Self::Resume { .. })
+        !matches!(self, Self::Probe { .. } | Self::MakePaths { .. } | Self::Resume { .. })
+    }
+
+    /// Whether it talks to the engine.
+    pub const fn needs_docker(&self) -> bool {
+        match self {
+            Self::Backup(task) => task.image_of.is_some(),
+            Self::LoadImage { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Every path of the host that it works with. A worker in a container sees no others.
+    pub fn host_paths(&mut self) -> Vec<(&mut PathBuf, Need)> {
+        match self {
+            Self::Backup(task) => task.sources.iter_mut().map(|(_, path)| (path, Need::Read)).collect(),
+            Self::Probe { paths } => paths.iter_mut().map(|path| (path, Need::Read)).collect(),
+            Self::MakePaths { paths } => paths
+                .iter_mut()
+                .map(|make| (&mut make.path, if make.file { Need::MakeFile } else { Need::Make }))
+                .collect(),
+            Self::Restore { items, .. } => items
+                .iter_mut()
+                .map(|item| {
+                    let need = if is_file(&item.path) { Need::WriteFile } else { Need::Write };
+                    (&mut item.target, need)
+                })
+                .collect(),
+            Self::Resume { targets, .. } => targets.iter_mut().map(|path| (path, Need::Write)).collect(),
+            Self::Create
+            | Self::List
+            | Self::Manifest { .. }
+            | Self::Forget { .. }
+            | Self::Prune
+            | Self::LoadImage { .. } => Vec::new(),
+        }
     }
 }
 
@@ -95,6 +136,26 @@ pub struct BackupTask {
     pub image_of: Option<String>,
     /// An empty directory of this job, for the exported image.
     pub spool: PathBuf,
+}
+
+/// What a task does with a path of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Reads it; it may be missing.
+    Read,
+    /// Writes into the directory.
+    Write,
+    /// Replaces the file.
+    WriteFile,
+    /// Makes the directory if it is missing.
+    Make,
+    /// Makes the file if it is missing.
+    MakeFile,
+}
+
+/// Whether an item is a single file: its path in the backup ends with the file's name.
+pub fn is_file(item_path: &str) -> bool {
+    item_path.split('/').count() > 3
 }
 
 /// See [`Task::MakePaths`].
@@ -158,6 +219,8 @@ pub enum Answer {
         /// What the backup says about it.
         record: ImageRecord,
     },
+    /// What the paths are, in the order they were named.
+    Probed(Vec<PathKind>),
     /// Files are back.
     Restored(Restored),
     /// Bytes freed.

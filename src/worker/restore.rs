@@ -26,7 +26,7 @@ pub(super) fn load_image(
     context: &Context,
 ) -> Result<Answer, Failure> {
     context.report.step(1, 3, "Loading the image");
-    let docker = Docker::new(docker_host)?;
+    let docker = Docker::new(docker_host, None)?;
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(8);
     let report = context.report.clone();
     let backup = backup.to_owned();

@@ -12,6 +12,7 @@ use std::{
 use super::{
     backup,
     order::{Answer, Event, Failure, FailureKind, Gate, Order, Task},
+    probe,
     report::Report,
     restore,
 };
@@ -96,6 +97,7 @@ fn listen(committing: Arc<AtomicBool>) -> mpsc::Receiver<()> {
 
 fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
     let access = match (&order.task, &order.vault) {
+        (Task::Probe { paths }, _) => return Ok(Answer::Probed(probe::probe(paths))),
         (Task::MakePaths { paths }, _) => {
             restore::make_paths(paths)?;
             return Ok(Answer::Done);
@@ -131,7 +133,7 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             restore::load_image(vault, order.docker_host.as_deref(), backup, context)
         }
         Task::Restore { backup, run, items } => restore::files(&vault, backup, run, items, context),
-        Task::Create | Task::MakePaths { .. } | Task::Resume { .. } => Ok(Answer::Done),
+        Task::Create | Task::Probe { .. } | Task::MakePaths { .. } | Task::Resume { .. } => Ok(Answer::Done),
     }
 }
 

@@ -2,7 +2,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    clippy::doc_markdown,
     clippy::unused_self,
     reason = "a test ends where something is not as it should be"
 )]

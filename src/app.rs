@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    batches::Batches,
     config::Config,
     db::Db,
     docker::{Docker, DockerError},
@@ -46,6 +47,10 @@ pub struct App {
     pub queue: Queue,
     /// Progress of running jobs.
     pub live: Live,
+    /// Statistics of containers, while somebody looks.
+    pub stats: ops::stats::Watch,
+    /// What was asked for several things at once.
+    pub batches: Batches,
     /// Cancelled when the server stops.
     pub shutdown: CancellationToken,
     /// Wakes who brings back what an ended job could not.
@@ -80,6 +85,8 @@ impl App {
             vitals: Sampler::default(),
             queue,
             live: Live::default(),
+            stats: ops::stats::Watch::default(),
+            batches: Batches::default(),
             shutdown: CancellationToken::new(),
             unsettled: Arc::default(),
             settling: Arc::default(),

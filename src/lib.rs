@@ -1,6 +1,7 @@
 //! Container Monkey: backup and recovery for Docker, with a page to manage what runs.
 
 pub mod app;
+pub mod batches;
 pub mod config;
 pub mod db;
 pub mod docker;

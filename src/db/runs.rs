@@ -95,6 +95,12 @@ pub fn get(connection: &mut Connection, id: &RunId) -> Result<Option<Run>, DbErr
     row.optional()?.map(Row::run).transpose()
 }
 
+/// Those of these ids that there are, in no order.
+pub fn some(connection: &mut Connection, ids: &[String]) -> Result<Vec<Run>, DbError> {
+    let rows = runs::table.filter(runs::id.eq_any(ids)).select(Row::as_select()).load(connection)?;
+    rows.into_iter().map(Row::run).collect()
+}
+
 /// Newest first, and how many there are.
 pub fn page(connection: &mut Connection, limit: u32, offset: u32) -> Result<(Vec<Run>, usize), DbError> {
     let rows = runs::table

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use bollard::query_parameters as query;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     client::{Docker, escape},
     error::DockerError,
 };
-use crate::model::container::{Action, Container, ImageInfo, Mount, PortMapping, StackInfo, Status};
+use crate::model::{
+    container::{Action, Container, ImageInfo, Mount, PortMapping, StackInfo, Status},
+    stack::Kind,
+};
 
 /// Label of containers that we start ourselves; they are hidden from lists.
 pub(super) const HELPER: &str = "container-monkey.helper";
@@ -25,6 +28,25 @@ impl Docker {
             .filter(|row| row["Labels"][HELPER].is_null())
             .map(|row| container(row, own.as_deref()))
             .collect())
+    }
+
+    /// One container by id, unique id prefix or name: its row and its raw inspect. Two questions, whatever
+    /// the number of containers.
+    pub async fn container(&self, name: &str) -> Result<Option<(Container, Value)>, DockerError> {
+        let inspect = match self.inspect(name).await {
+            Ok(inspect) => inspect,
+            Err(DockerError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let id = inspect["Id"].as_str().unwrap_or_default();
+        let filters = json!({ "id": [id] }).to_string();
+        let path = format!("/containers/json?all=1&filters={}", escape(&filters));
+        let (list, own) = tokio::join!(self.get(&path), self.own_id());
+        let own = own.unwrap_or_default();
+        let list = list?;
+        let row = list.as_array().into_iter().flatten().find(|row| row["Id"] == id);
+        let row = row.filter(|row| row["Labels"][HELPER].is_null());
+        Ok(row.map(|row| container(row, own.as_deref())).map(|container| (container, inspect)))
     }
 
     /// The raw answer of `GET /containers/{id}/json`.
@@ -141,12 +163,15 @@ fn container(row: &Value, own: Option<&str>) -> Container {
         volumes: row["Mounts"].as_array().into_iter().flatten().map(mount).collect(),
         networks: networks.into_iter().flatten().map(|(name, _)| name.clone()).collect(),
         stack_info: label("com.docker.compose.project")
-            .map(|project| (project, label("com.docker.compose.service").unwrap_or_default()))
+            .map(|project| (project, label("com.docker.compose.service").unwrap_or_default(), Kind::Compose))
             .or_else(|| {
                 let service = label("com.docker.swarm.service.name").unwrap_or_default();
-                label("com.docker.stack.namespace").map(|stack| (stack, service))
+                label("com.docker.stack.namespace").map(|stack| (stack, service, Kind::Swarm))
             })
-            .map(|(name, service)| StackInfo { display: format!("{name} / {service}"), name, service }),
+            .map(|(name, service, kind)| {
+                let display = format!("{name} / {service}");
+                StackInfo { name, service, display, kind }
+            }),
         created: row["Created"].as_i64().unwrap_or(0),
         is_self: own == Some(id.as_str()),
         id,
@@ -205,8 +230,6 @@ fn mount(mount: &Value) -> Mount {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -1,13 +1,15 @@
 //! Images: inspect, load, import, tag, count.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use futures::Stream;
 use http_body_util::BodyExt;
-use hyper::{Response, body::Incoming};
+use hyper::{Method, Response, body::Incoming};
 use serde_json::Value;
 
 use super::{
-    client::{Docker, escape},
+    client::{Docker, LONG, escape},
     error::DockerError,
 };
 
@@ -37,6 +39,32 @@ impl Docker {
             return Ok(None);
         }
         self.find(&format!("/images/{}/json", escape(id))).await
+    }
+
+    /// The names of every image by its id; one without a name has none.
+    pub async fn image_names(&self) -> Result<BTreeMap<String, Vec<String>>, DockerError> {
+        let list = self.get("/images/json").await?;
+        let rows = list.as_array().into_iter().flatten();
+        Ok(rows
+            .filter_map(|row| {
+                let names = row["RepoTags"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let names = names.filter(|name| *name != "<none>:<none>").map(str::to_owned).collect();
+                Some((row["Id"].as_str()?.to_owned(), names))
+            })
+            .collect())
+    }
+
+    /// Deletes it with its only name; refused while a container uses it or it has several names.
+    pub async fn remove_image(&self, id: &str) -> Result<(), DockerError> {
+        self.delete(&format!("/images/{}", escape(id))).await
+    }
+
+    /// Fetches the newest image of this name from its registry; returns once it is here.
+    pub async fn pull(&self, name: &str) -> Result<(), DockerError> {
+        let (repository, tag) = name.rsplit_once('@').unwrap_or_else(|| split(name));
+        let path = format!("/images/create?fromImage={}&tag={}", escape(repository), escape(tag));
+        lines(self.call(Method::POST, &path, None, LONG).await?).await?;
+        Ok(())
     }
 
     /// Gives an image a name.

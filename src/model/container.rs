@@ -80,6 +80,9 @@ pub struct StackInfo {
     pub service: String,
     /// `project / service`.
     pub display: String,
+    /// Compose or Swarm.
+    #[serde(default)]
+    pub kind: super::stack::Kind,
 }
 
 /// State of a container (Docker's words).
@@ -139,6 +142,18 @@ words!(Action {
 });
 
 impl Action {
+    /// What was done, in a word.
+    pub const fn done(self) -> &'static str {
+        match self {
+            Self::Start => "Started",
+            Self::Stop => "Stopped",
+            Self::Kill => "Killed",
+            Self::Restart => "Restarted",
+            Self::Pause => "Paused",
+            Self::Resume => "Resumed",
+        }
+    }
+
     /// Why the action makes no sense in this state; `None` = it does.
     pub const fn refused_in(self, status: Status) -> Option<&'static str> {
         match (self, status) {

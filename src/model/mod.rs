@@ -2,6 +2,7 @@
 //! Docker, the vault, the database or the network, so everything may use it.
 
 pub mod backup;
+pub mod batch;
 pub mod container;
 pub mod host_path;
 pub mod manifest;
@@ -10,5 +11,7 @@ pub mod progress;
 pub mod restore;
 pub mod run;
 pub mod secret;
+pub mod stack;
+pub mod stats;
 pub mod user;
 pub mod vault;

@@ -56,6 +56,8 @@ pub enum Kind {
     Restore,
     /// Free space that no backup needs any more.
     Prune,
+    /// Make a container again.
+    Redeploy,
 }
 
 /// Where a run stands.
@@ -95,6 +97,11 @@ pub enum Request {
     Restore(RestoreRequest),
     /// Free space.
     Prune,
+    /// Make a container again.
+    Redeploy {
+        /// Its image was fetched first.
+        pull: bool,
+    },
 }
 
 /// Back up one container.
@@ -189,7 +196,7 @@ pub struct Outcome {
     pub notes: Vec<Note>,
 }
 
-words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune" });
+words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune", Redeploy => "redeploy" });
 words!(State {
     Queued => "queued",
     Running => "running",

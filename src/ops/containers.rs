@@ -1,6 +1,6 @@
-//! Containers: list, look at, act on, delete.
+//! Containers: list, look at, act on, rename. Deleting is in `delete`, several at once in `bulk`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Actor;
@@ -10,7 +10,7 @@ use crate::{
     error::{AppError, Result},
     model::{
         container::{Action, Container},
-        names::ContainerRef,
+        names::{ContainerName, ContainerRef},
     },
 };
 
@@ -23,16 +23,6 @@ pub struct Details {
     pub inspect: Value,
 }
 
-/// How to delete.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct DeleteOptions {
-    /// Its volumes too, those that no other container uses.
-    pub delete_volumes: bool,
-    /// Even while it runs.
-    pub force: bool,
-}
-
 /// All containers, in one question to the engine.
 pub async fn list(app: &App) -> Result<Vec<Container>> {
     Ok(app.docker.containers().await?)
@@ -40,14 +30,14 @@ pub async fn list(app: &App) -> Result<Vec<Container>> {
 
 /// One container's row by id, unique id prefix or name.
 pub async fn find(app: &App, id: &ContainerRef) -> Result<Container> {
-    let list = list(app).await?;
-    pick(list, id)
+    Ok(details(app, id).await?.container)
 }
 
-fn pick(list: Vec<Container>, id: &ContainerRef) -> Result<Container> {
+/// The one of the list that is meant.
+pub fn pick<'a>(list: &'a [Container], id: &ContainerRef) -> Result<&'a Container> {
     let wanted = id.as_str();
-    let mut matching: Vec<_> = list
-        .into_iter()
+    let matching: Vec<_> = list
+        .iter()
         .filter(|container| {
             container.name == wanted
                 || container.id == wanted
@@ -55,21 +45,29 @@ fn pick(list: Vec<Container>, id: &ContainerRef) -> Result<Container> {
         })
         .collect();
     // A name wins over an id that begins like it, as in Docker.
-    if let Some(index) = matching.iter().position(|container| container.name == wanted) {
-        return Ok(matching.swap_remove(index));
+    if let Some(container) = matching.iter().find(|container| container.name == wanted) {
+        return Ok(container);
     }
-    match matching.len() {
-        0 => Err(AppError::NotFound(format!("The container “{wanted}”").into())),
-        1 => Ok(matching.remove(0)),
-        many => Err(AppError::Conflict(format!("{many} containers have an id that begins with “{wanted}”."))),
+    match matching[..] {
+        [] => Err(AppError::NotFound(format!("The container “{wanted}”").into())),
+        [one] => Ok(one),
+        _ => Err(AppError::Conflict(format!(
+            "{} containers have an id that begins with “{wanted}”.",
+            matching.len()
+        ))),
     }
 }
 
 /// One container by id, prefix or name.
 pub async fn details(app: &App, id: &ContainerRef) -> Result<Details> {
-    let container = find(app, id).await?;
-    let inspect = app.docker.inspect(&container.id).await?;
-    Ok(Details { container, inspect })
+    match app.docker.container(id.as_str()).await {
+        Ok(Some((container, inspect))) => Ok(Details { container, inspect }),
+        Ok(None) => Err(AppError::NotFound(format!("The container “{id}”").into())),
+        Err(error) if error.to_string().to_lowercase().contains("multiple ids") => {
+            Err(AppError::Conflict(format!("Several containers have an id that begins with “{id}”.")))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Start, stop…; `timeout` in seconds overrides the container's own. Returns its row as it is now.
@@ -81,7 +79,19 @@ pub async fn act(
     timeout: Option<u32>,
 ) -> Result<Container> {
     let container = find(app, id).await?;
-    refuse_self(&container, action != Action::Start)?;
+    act_on(app, actor, &container, action, timeout).await?;
+    find(app, &container_ref(&container)?).await
+}
+
+/// The same to a container that was looked up already.
+pub(super) async fn act_on(
+    app: &App,
+    actor: &Actor,
+    container: &Container,
+    action: Action,
+    timeout: Option<u32>,
+) -> Result<()> {
+    refuse_self(container, action != Action::Start)?;
     if let Some(why) = action.refused_in(container.status) {
         return Err(AppError::Conflict(format!("{why}: {}.", container.name)));
     }
@@ -89,54 +99,28 @@ pub async fn act(
     let operation = format!("container_{action}");
     record(app, actor, &operation, &container.name, done.as_ref().err().map(ToString::to_string), json!({}))
         .await?;
-    done?;
-    find(app, &container_ref(&container)?).await
+    Ok(done?)
 }
 
-/// Deletes it; returns the names of deleted volumes.
-pub async fn delete(app: &App, actor: &Actor, id: &ContainerRef, how: &DeleteOptions) -> Result<Vec<String>> {
+/// Gives it another name.
+pub async fn rename(app: &App, actor: &Actor, id: &ContainerRef, name: &ContainerName) -> Result<()> {
     let all = list(app).await?;
-    let container = pick(all.clone(), id)?;
-    refuse_self(&container, true)?;
-    let running = matches!(container.status.as_str(), "running" | "paused" | "restarting");
-    if running && !how.force {
-        return Err(AppError::Conflict(format!(
-            "{} is {}. Stop it first, or delete it by force.",
-            container.name, container.status
-        )));
+    let container = pick(&all, id)?;
+    if container.name == name.as_str() {
+        return Err(AppError::field("name", format!("It is called {name} already.")));
     }
-    let used_by_others = |volume: &str| {
-        all.iter()
-            .any(|other| other.id != container.id && other.volumes.iter().any(|mount| mount.name == volume))
-    };
-    let volumes: Vec<String> = container
-        .volumes
-        .iter()
-        .filter(|mount| mount.kind == "volume" && how.delete_volumes && !used_by_others(&mount.name))
-        .map(|mount| mount.name.clone())
-        .collect();
-    let removed = app.docker.remove_container(&container.id, how.force, false).await;
-    let mut deleted = Vec::new();
-    let mut problem = removed.as_ref().err().map(ToString::to_string);
-    if removed.is_ok() {
-        for volume in volumes {
-            match app.docker.remove_volume(&volume).await {
-                Ok(()) => deleted.push(volume),
-                Err(error) => problem = Some(format!("The volume {volume} is still there: {error}")),
-            }
-        }
+    if all.iter().any(|other| other.name == name.as_str()) {
+        return Err(AppError::Conflict(format!("Another container is called {name}. Choose another name.")));
     }
-    let details = json!({ "deleted_volumes": deleted });
-    record(app, actor, "container_delete", &container.name, problem.clone(), details).await?;
-    removed?;
-    match problem {
-        None => Ok(deleted),
-        Some(problem) => Err(AppError::Conflict(format!("{} was deleted. {problem}", container.name))),
-    }
+    let done = app.docker.rename(&container.id, name.as_str()).await;
+    let details = json!({ "new_name": name });
+    let problem = done.as_ref().err().map(ToString::to_string);
+    record(app, actor, "container_rename", &container.name, problem, details).await?;
+    Ok(done?)
 }
 
 /// The program never stops or deletes the container it runs in.
-fn refuse_self(container: &Container, harmful: bool) -> Result<()> {
+pub(super) fn refuse_self(container: &Container, harmful: bool) -> Result<()> {
     if container.is_self && harmful {
         return Err(AppError::Conflict(
             "This is the container Container Monkey runs in. Use Docker itself to stop or delete it."
@@ -150,7 +134,7 @@ fn container_ref(container: &Container) -> Result<ContainerRef> {
     container.id.parse().map_err(AppError::internal)
 }
 
-async fn record(
+pub(super) async fn record(
     app: &App,
     actor: &Actor,
     operation: &str,

@@ -38,6 +38,39 @@ pub struct Stats {
     pub size: u64,
     /// Bytes they take in the vault.
     pub stored_size: u64,
+    /// The disk under the vault.
+    pub disk: Option<Disk>,
+}
+
+/// A disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Bytes that may still be written.
+    pub free_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+}
+
+impl Disk {
+    /// Used, 0 to 100.
+    pub fn percent(&self) -> u64 {
+        let used = self.total_bytes.saturating_sub(self.free_bytes);
+        u64::try_from(u128::from(used) * 100 / u128::from(self.total_bytes.max(1))).unwrap_or(100)
+    }
+
+    /// Too little is left for comfort.
+    pub fn nearly_full(&self) -> bool {
+        self.percent() >= 90 || self.free_bytes < 1_000_000_000
+    }
+}
+
+/// The disk that holds the vault, or will hold it.
+fn disk(app: &App) -> Option<Disk> {
+    let vault = app.config.data.join("vault");
+    let path = if vault.exists() { vault } else { app.config.data.clone() };
+    let found = nix::sys::statvfs::statvfs(&path).ok()?;
+    let block = found.fragment_size();
+    Some(Disk { free_bytes: found.blocks_available() * block, total_bytes: found.blocks() * block })
 }
 
 /// Counts; fails when Docker is away.
@@ -54,6 +87,7 @@ pub async fn stats(app: &App) -> Result<Stats> {
         backups: backups.len(),
         size: backups.iter().map(|backup| backup.size).sum(),
         stored_size: backups.iter().map(|backup| backup.stored_size).sum(),
+        disk: disk(app),
         containers,
     })
 }

@@ -3,17 +3,22 @@
 
 pub mod backup_run;
 pub mod backups;
+pub mod bulk;
 pub mod containers;
 pub mod dashboard;
+pub mod delete;
 pub mod perform;
 pub mod quiesce;
 pub mod recovery;
+pub mod redeploy;
 pub mod restore_run;
 pub mod restores;
 pub mod review;
 pub mod runs;
 mod safety;
 pub mod settings;
+pub mod stacks;
+pub mod stats;
 pub mod undo;
 pub mod users;
 pub mod vaults;

@@ -219,6 +219,7 @@ async fn kind(job: &Job) -> Result<Outcome, Problem> {
         Request::Backup(request) => backup_run::run(job, request).await,
         Request::Restore(request) => restore_run::run(job, request).await,
         Request::Prune => prune(job).await,
+        Request::Redeploy { .. } => Ok(failed("A redeployment does not wait in the queue.".to_owned())),
     }
 }
 
@@ -250,6 +251,7 @@ pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()>
                 Kind::Backup => "backup_manual",
                 Kind::Restore => "restore",
                 Kind::Prune => "prune",
+                Kind::Redeploy => "container_redeploy",
             };
             let good = matches!(end.state, State::Complete | State::CompleteWithWarnings);
             db::audit::record(

@@ -46,6 +46,10 @@ fn why(run: &Run) -> &'static str {
         (Kind::Restore, true) => {
             "Container Monkey was stopped while this restore put data into place. Start it again."
         }
+        (Kind::Redeploy, _) => {
+            "Container Monkey was stopped while this container was made again. The old one was brought back. Start \
+             it again."
+        }
         (Kind::Prune, _) => {
             "Container Monkey was stopped while it freed space. Nothing was lost. Start it again."
         }

@@ -72,6 +72,13 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
                 .to_owned(),
         ));
     }
+    if view.run.kind == Kind::Redeploy {
+        return Err(AppError::Conflict(
+            "A redeployment can’t be cancelled. It takes a moment; if the new container does not run, the old one \
+             comes back."
+                .to_owned(),
+        ));
+    }
     let (wanted, actor) = (id.clone(), actor.clone());
     let was_queued = app
         .db

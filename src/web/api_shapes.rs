@@ -165,7 +165,7 @@ pub(super) fn dashboard(stats: &Stats) -> Value {
         "containers": { "total": total, "running": running, "stopped": total - running },
         "images": stats.images, "volumes": stats.volumes, "networks": stats.networks, "stacks": stats.stacks,
         "backups": stats.backups, "schedule": { "enabled": false, "next_run": Value::Null },
-        "vault": { "size": stats.size, "stored_size": stats.stored_size },
+        "vault": { "size": stats.size, "stored_size": stats.stored_size, "disk": stats.disk },
         "containers_qty": total, "running_containers": running, "stopped_containers": total - running,
         "images_qty": stats.images, "volumes_qty": stats.volumes, "networks_qty": stats.networks,
         "stacks_qty": stats.stacks, "backups_qty": stats.backups,

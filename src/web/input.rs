@@ -4,10 +4,10 @@
 #![expect(clippy::disallowed_types, reason = "the one place that wraps them")]
 
 use axum::{
-    Form, Json,
+    Json,
     extract::{
         FromRequest, FromRequestParts, Request,
-        rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection},
+        rejection::{JsonRejection, PathRejection, QueryRejection},
     },
     http::{header, request::Parts},
 };
@@ -52,7 +52,7 @@ pub(super) struct Input<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, AppError> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let json = kind.is_some_and(|kind| kind.starts_with("application/json"));
         let form = kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
@@ -64,13 +64,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
                 .map_err(|error: JsonRejection| AppError::invalid(words(&error.body_text())));
         }
         if form {
-            let value = Form::<T>::from_request(request, state).await;
-            return value.map(|Form(value)| Self(value)).map_err(|error: FormRejection| {
-                match error.status().as_u16() {
-                    413 => AppError::TooLarge("The request is too large.".to_owned()),
-                    _ => AppError::invalid(words(&error.body_text())),
-                }
-            });
+            // Not axum's: a list of a form is the same field several times.
+            return serde_html_form::from_bytes(&body(request).await?)
+                .map(Self)
+                .map_err(|error| AppError::invalid(error.to_string()));
         }
         if body(request).await?.is_empty() {
             return serde_json::from_str("{}")

@@ -15,8 +15,8 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, backups, container, container_actions, containers, dashboard, jobs, login, restores, settings,
-        vault,
+        api, backups, batches, bulk, container, container_actions, container_changes, containers, dashboard,
+        jobs, login, restores, settings, stacks, statistics, vault,
     },
     session,
 };
@@ -76,13 +76,26 @@ fn open(app: &App, limits: &Limits) -> Router<App> {
 fn pages() -> Router<App> {
     Router::new()
         .route("/", get(dashboard::show))
-        .route("/containers", get(containers::list))
+        .route("/containers", get(containers::list).post(bulk::post))
         .route("/containers/{id}", get(container::show))
         .route("/containers/{id}/backup", post(container_actions::back_up))
         .route(
             "/containers/{id}/delete",
             get(container_actions::confirm_delete).post(container_actions::delete_form),
         )
+        .route(
+            "/containers/{id}/rename",
+            get(container_changes::confirm_rename).post(container_changes::rename),
+        )
+        .route(
+            "/containers/{id}/redeploy",
+            get(container_changes::confirm_redeploy).post(container_changes::redeploy),
+        )
+        .route("/containers/{id}/inspect", get(container_changes::inspect))
+        .route("/batches/{id}", get(batches::show))
+        .route("/statistics", get(statistics::show))
+        .route("/stacks", get(stacks::list))
+        .route("/stacks/{name}/{action}", get(stacks::confirm).post(stacks::act))
         .route(
             "/containers/{id}/{action}",
             get(container_actions::confirm_action).post(container_actions::act),
@@ -117,7 +130,17 @@ fn json_api() -> Router<App> {
         .route("/api/container/{id}/details", get(container::show))
         .route("/api/container/{id}/inspect", get(api::inspect))
         .route("/api/container/{id}/delete", delete(container_actions::delete_api))
+        .route("/api/container/{id}/rename", post(container_changes::rename))
+        .route("/api/container/{id}/redeploy", post(container_changes::redeploy))
         .route("/api/container/{id}/{action}", post(container_actions::act))
+        .route("/api/containers/{action}", post(bulk::post_api))
+        .route("/api/batches/{id}", get(batches::show))
+        .route("/api/container/{id}/stats", get(statistics::one))
+        .route("/api/statistics", get(statistics::show))
+        .route("/api/statistics/refresh", post(statistics::refresh))
+        .route("/api/stacks", get(stacks::list))
+        .route("/api/stack/{name}/delete", delete(stacks::delete_api))
+        .route("/api/stack/{name}/{action}", post(stacks::act))
         .route("/api/backup/status", get(jobs::status))
         .route("/api/backup/{id}", post(container_actions::back_up).delete(backups::delete_api))
         .route("/api/backup/{id}/preview", get(backups::preview))

@@ -33,6 +33,8 @@ pub(super) enum Nav {
     Vault,
     Jobs,
     Containers,
+    Stacks,
+    Statistics,
     Settings,
     None,
 }

@@ -47,12 +47,13 @@ impl Screen for ContainerScreen {
     }
 }
 
-/// Whether secrets are shown.
+/// Whether secrets are shown, and what is looked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct Reveal {
     #[serde(deserialize_with = "flag")]
-    reveal: bool,
+    pub(super) reveal: bool,
+    pub(super) search: String,
 }
 
 /// `GET /containers/{id}` and `GET /api/container/{id}/details`.
@@ -156,7 +157,8 @@ fn is_secret(name: &str) -> bool {
         && name != "PWD"
 }
 
-fn hide_secrets(inspect: &mut Value) {
+/// Replaces values that look secret.
+pub(super) fn hide_secrets(inspect: &mut Value) {
     for entry in inspect["Config"]["Env"].as_array_mut().into_iter().flatten() {
         if let Some((name, _)) = entry.as_str().and_then(|text| text.split_once('='))
             && is_secret(name)

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     error::{AppError, Result},
     model::{container::Action, manifest::Consistency, names::ContainerRef},
-    ops::{Actor, backups, containers},
+    ops::{Actor, backups, containers, delete},
     web::{
         input::{Input, Path, Query, flag},
         shell::{Done, Nav, Screen, Shell, render},
@@ -36,15 +36,7 @@ pub(in crate::web) async fn act(
 ) -> Result<Response> {
     let action: Action = action.parse().map_err(|()| AppError::NotFound("This action".into()))?;
     let container = containers::act(&app, &actor, &id, action, input.timeout).await?;
-    let done = match action {
-        Action::Start => "is started",
-        Action::Stop => "is stopped",
-        Action::Kill => "is killed",
-        Action::Restart => "is restarted",
-        Action::Pause => "is paused",
-        Action::Resume => "runs again",
-    };
-    let text = format!("{} {done}", container.name);
+    let text = format!("{} is {}", container.name, action.done().to_lowercase());
     let json = json!({ "success": true, "message": text, "status": container.status });
     shell.done(Done::new(text, format!("/containers/{}", container.name), json))
 }
@@ -55,6 +47,8 @@ pub(in crate::web) async fn act(
 pub(in crate::web) struct DeleteInput {
     #[serde(deserialize_with = "flag")]
     delete_volumes: bool,
+    #[serde(deserialize_with = "flag")]
+    delete_image: bool,
     #[serde(deserialize_with = "flag")]
     force: bool,
     confirm: Option<String>,
@@ -86,6 +80,7 @@ pub(in crate::web) async fn delete_api(
 ) -> Result<Response> {
     let input = DeleteInput {
         delete_volumes: query.delete_volumes || body.delete_volumes,
+        delete_image: query.delete_image || body.delete_image,
         force: query.force || body.force,
         confirm: None,
     };
@@ -99,15 +94,24 @@ async fn delete(
     id: &ContainerRef,
     input: &DeleteInput,
 ) -> Result<Response> {
-    let how = containers::DeleteOptions { delete_volumes: input.delete_volumes, force: input.force };
-    let deleted = containers::delete(app, actor, id, &how).await?;
-    let volumes = match deleted.len() {
+    let how = delete::Options {
+        delete_volumes: input.delete_volumes,
+        delete_image: input.delete_image,
+        force: input.force,
+    };
+    let deleted = delete::delete(app, actor, id, how).await?;
+    let volumes = match deleted.volumes.len() {
         0 => String::new(),
-        1 => format!(" with its volume {}", deleted[0]),
+        1 => format!(" with its volume {}", deleted.volumes[0]),
         many => format!(" with {many} volumes"),
     };
-    let json = json!({ "success": true, "message": "Container deleted", "deleted_volumes": deleted });
-    shell.done(Done::new(format!("{id} is deleted{volumes}"), "/containers", json).leaving())
+    let image = deleted.image.as_ref().map(|name| format!(" and the image {name}")).unwrap_or_default();
+    let text = format!("{id} is deleted{volumes}{image}. {}", deleted.kept.join(" "));
+    let json = json!({
+        "success": true, "message": "Container deleted", "deleted_volumes": deleted.volumes,
+        "deleted_image": deleted.image, "kept": deleted.kept,
+    });
+    shell.done(Done::new(text.trim_end(), "/containers", json).leaving())
 }
 
 #[derive(Template)]
@@ -115,6 +119,8 @@ async fn delete(
 struct DeleteScreen {
     row: Row,
     volumes: Vec<String>,
+    images: Vec<String>,
+    kept: Vec<String>,
     dialog: bool,
     kill: bool,
 }
@@ -154,17 +160,21 @@ pub(in crate::web) async fn confirm_action(
 
 async fn confirm(shell: &Shell, app: &App, id: &ContainerRef, kill: bool) -> Result<Response> {
     let all = containers::list(app).await?;
-    let container = containers::find(app, id).await?;
+    let container = containers::pick(&all, id)?;
     let newest = backups::newest(app).await?;
-    let own = container.volumes.iter().filter(|mount| mount.kind == "volume");
-    let only = own.filter(|mount| {
-        !all.iter()
-            .any(|other| other.id != container.id && other.volumes.iter().any(|m| m.name == mount.name))
-    });
-    let volumes = only.map(|mount| mount.name.clone()).collect();
+    let goes =
+        if kill { delete::Exclusive::default() } else { delete::exclusive(app, &all, &[container]).await? };
+    let container = container.clone();
     let row = Row::of(shell, container, &newest);
     let dialog = shell.client == crate::web::client::Client::Fragment;
-    let screen = DeleteScreen { row, volumes, dialog, kill };
+    let screen = DeleteScreen {
+        row,
+        volumes: goes.volumes,
+        images: goes.images.into_values().collect(),
+        kept: goes.kept,
+        dialog,
+        kill,
+    };
     shell.show(&screen, render, |_| Value::Null).await
 }
 

@@ -1,6 +1,9 @@
 //! The containers page.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 use askama::Template;
 use axum::{extract::State, response::Response};
@@ -98,7 +101,24 @@ struct ListScreen {
     results: Results,
     filter: Filter,
     stacks: Vec<String>,
+    networks: Vec<String>,
+    images: Vec<String>,
     summary: String,
+}
+
+impl ListScreen {
+    /// Name, label, word for all, present value, values.
+    fn more_filters(&self) -> [(&str, &str, &str, &str, &[String]); 2] {
+        [
+            ("network", "Network", "All networks", &self.filter.network, &self.networks),
+            ("image", "Image", "All images", &self.filter.image, &self.images),
+        ]
+    }
+}
+
+/// Each once, in order.
+fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
+    values.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl Screen for ListScreen {
@@ -119,6 +139,7 @@ pub(in crate::web) struct Filter {
     status: String,
     network: String,
     stack: String,
+    image: String,
     sort: String,
     order: String,
 }
@@ -145,6 +166,7 @@ impl Filter {
         status
             && (self.network.is_empty() || container.networks.contains(&self.network))
             && (self.stack.is_empty() || self.stack == stack)
+            && (self.image.is_empty() || [&container.image, &container.image_info.id].contains(&&self.image))
             && search.split_whitespace().all(|word| fields().iter().any(|field| field.contains(word)))
     }
 }
@@ -181,10 +203,9 @@ fn screen(
             count(Status::Paused)
         ),
     };
-    let mut stacks: Vec<_> =
-        all.iter().filter_map(|c| c.stack_info.as_ref().map(|stack| stack.name.clone())).collect();
-    stacks.sort();
-    stacks.dedup();
+    let stacks = distinct(all.iter().filter_map(|c| c.stack_info.as_ref().map(|stack| stack.name.clone())));
+    let networks = distinct(all.iter().flat_map(|container| container.networks.iter().cloned()));
+    let images = distinct(all.iter().map(|container| container.image.clone()));
     let mut rows: Vec<Row> = all
         .into_iter()
         .filter(|container| filter.matches(container))
@@ -213,9 +234,10 @@ fn screen(
         ("status", &filter.status),
         ("network", &filter.network),
         ("stack", &filter.stack),
+        ("image", &filter.image),
     ]);
     let order = if descending { "desc" } else { "asc" };
     let address = format!("/containers?sort={by}&order={order}{rest}");
     let results = Results { rows, total, sort: Sort { by, descending, rest }, address };
-    ListScreen { results, filter, stacks, summary }
+    ListScreen { results, filter, stacks, networks, images, summary }
 }

@@ -3,14 +3,19 @@
 use std::borrow::Cow;
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::{extract, response::Response};
 use serde_json::json;
 
 use super::jobs;
 use crate::{
     app::App,
     error::Result,
-    model::{container::Status, run::Run},
+    model::{
+        backup::Backup,
+        container::{Container, Status},
+        progress::Progress,
+        run::{Kind, Run, State},
+    },
     ops::{Actor, backups, dashboard, runs},
     web::{
         api_shapes,
@@ -19,10 +24,63 @@ use crate::{
     },
 };
 
+/// How many jobs are looked at for failures.
+const LOOK_BACK: u32 = 200;
+
 /// A container without a usable, recent backup.
 struct Attention {
     name: String,
+    rank: u8,
+    /// Class and dot.
+    state: (&'static str, &'static str),
     why: String,
+}
+
+impl Attention {
+    fn new(container: &Container, rank: u8, state: (&'static str, &'static str), why: String) -> Self {
+        Self { name: container.name.clone(), rank, state, why }
+    }
+}
+
+/// Why the newest backup job of a container failed, unless there is a newer backup.
+fn failure(latest: &[Run], container: &Container, backup: Option<&Backup>) -> Option<String> {
+    let run = latest
+        .iter()
+        .find(|run| run.kind == Kind::Backup && run.subject == container.name && run.state.is_final())?;
+    let failed = matches!(run.state, State::Failed | State::Partial);
+    let newer = backup.is_some_and(|backup| backup.created > run.created);
+    (failed && !newer)
+        .then(|| format!("Last backup failed: {}", run.error.as_deref().unwrap_or("its job says more")))
+}
+
+/// A job, ready to show.
+struct JobLine {
+    run: Run,
+    heading: String,
+    when: When,
+    percent: Option<u8>,
+}
+
+/// What runs or waits first, then the latest that ended.
+fn job_lines(shell: &Shell, active: Vec<(Run, Option<Progress>)>, latest: Vec<Run>) -> Vec<JobLine> {
+    let ended = latest.into_iter().filter(|run| run.state.is_final()).map(|run| (run, None)).take(5);
+    let lines = active.into_iter().take(5).chain(ended);
+    lines
+        .map(|(run, progress)| JobLine {
+            heading: jobs::heading(&run),
+            when: shell.when(run.created),
+            percent: progress.as_ref().and_then(Progress::percent),
+            run,
+        })
+        .collect()
+}
+
+/// The disk of the vault.
+struct DiskLine {
+    percent: u64,
+    free: String,
+    total: String,
+    nearly_full: bool,
 }
 
 #[derive(Template)]
@@ -41,7 +99,9 @@ struct DashboardScreen {
     stale: usize,
     attention: Vec<Attention>,
     more: usize,
-    jobs: Vec<(Run, String, When)>,
+    jobs: Vec<JobLine>,
+    disk: Option<DiskLine>,
+    problem: Option<String>,
     backups: usize,
     size: String,
     stored: String,
@@ -55,6 +115,11 @@ impl DashboardScreen {
         let ok = self.protected * 230 / whole;
         let stale = self.stale * 230 / whole;
         [(0, ok), (ok, stale), (ok + stale, 230 - ok - stale)]
+    }
+
+    /// Something runs or waits.
+    fn busy(&self) -> bool {
+        self.jobs.iter().any(|line| !line.run.state.is_final())
     }
 
     fn unprotected(&self) -> usize {
@@ -73,29 +138,33 @@ impl Screen for DashboardScreen {
 }
 
 /// `GET /` and `GET /api/dashboard-stats`.
-pub(in crate::web) async fn show(_: Actor, shell: Shell, State(app): State<App>) -> Result<Response> {
+pub(in crate::web) async fn show(
+    _: Actor,
+    shell: Shell,
+    extract::State(app): extract::State<App>,
+) -> Result<Response> {
     let stats = dashboard::stats(&app).await?;
     let newest = backups::newest(&app).await?;
-    let (latest, _) = runs::list(&app, 6, 0).await?;
+    let (latest, _) = runs::list(&app, LOOK_BACK, 0).await?;
+    let active = runs::active(&app).await?;
     let count = |status| stats.containers.iter().filter(|container| container.status == status).count();
     let (mut protected, mut stale) = (0, 0);
     let mut attention = Vec::new();
     for container in &stats.containers {
-        match newest.get(&container.name) {
-            Some(backup) if (shell.now - backup.created).num_days() < 7 => protected += 1,
-            Some(backup) => {
-                stale += 1;
-                let when = shell.when(backup.created);
-                attention.push(Attention {
-                    name: container.name.clone(),
-                    why: format!("Last backup {}", when.ago),
-                });
-            }
-            None => {
-                attention.push(Attention { name: container.name.clone(), why: "Never backed up".to_owned() });
-            }
+        let backup = newest.get(&container.name);
+        let old = backup.is_some_and(|backup| (shell.now - backup.created).num_days() >= 7);
+        protected += usize::from(backup.is_some() && !old);
+        stale += usize::from(old);
+        let ago = backup.map(|backup| shell.when(backup.created).ago);
+        if let Some(why) = failure(&latest, container, backup) {
+            attention.push(Attention::new(container, 0, ("bad", "tri"), why));
+        } else if let (true, Some(ago)) = (old, &ago) {
+            attention.push(Attention::new(container, 1, ("warn", ""), format!("Last backup {ago}")));
+        } else if backup.is_none() {
+            attention.push(Attention::new(container, 2, ("off", "ring"), "Never backed up".to_owned()));
         }
     }
+    attention.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
     let ratio = if stats.stored_size > 0 && stats.size > stats.stored_size {
         let tenths = stats.size * 10 / stats.stored_size;
         format!("{}.{} × smaller", tenths / 10, tenths % 10)
@@ -119,14 +188,14 @@ pub(in crate::web) async fn show(_: Actor, shell: Shell, State(app): State<App>)
         stale,
         attention,
         more,
-        jobs: latest
-            .into_iter()
-            .map(|run| {
-                let when = shell.when(run.created);
-                let heading = jobs::heading(&run);
-                (run, heading, when)
-            })
-            .collect(),
+        jobs: job_lines(&shell, active, latest),
+        disk: stats.disk.map(|disk| DiskLine {
+            percent: disk.percent(),
+            free: size(disk.free_bytes),
+            total: size(disk.total_bytes),
+            nearly_full: disk.nearly_full(),
+        }),
+        problem: app.vault_problem(),
         backups: stats.backups,
         size: size(stats.size),
         stored: size(stats.stored_size),

@@ -42,6 +42,8 @@ pub(in crate::web) fn heading(run: &Run) -> String {
         (Kind::Restore, false) => format!("Restoring {}", run.subject),
         (Kind::Backup, true) => format!("Back up {}", run.subject),
         (Kind::Restore, true) => format!("Restore {}", run.subject),
+        (Kind::Redeploy, false) => format!("Redeploying {}", run.subject),
+        (Kind::Redeploy, true) => format!("Redeploy {}", run.subject),
         (Kind::Prune, _) => "Clean up the vault".to_owned(),
     }
 }

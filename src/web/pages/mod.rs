@@ -2,14 +2,19 @@
 
 pub(super) mod api;
 pub(super) mod backups;
+pub(super) mod batches;
+pub(super) mod bulk;
 pub(super) mod container;
 pub(super) mod container_actions;
+pub(super) mod container_changes;
 pub(super) mod containers;
 pub(super) mod dashboard;
 pub(super) mod jobs;
 pub(super) mod login;
 pub(super) mod restores;
 pub(super) mod settings;
+pub(super) mod stacks;
+pub(super) mod statistics;
 pub(super) mod vault;
 
 /// How a list is sorted, for its head.

@@ -8,10 +8,14 @@
 //! The real program against the real Docker engine. One story a file; what they share is in `harness`.
 
 mod architecture;
+mod bulk;
 mod containers;
 mod faults;
 mod harness;
 mod main_job;
+mod redeploy;
 mod security;
 mod sign_in;
+mod stacks;
+mod statistics;
 mod vault;

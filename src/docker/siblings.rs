@@ -154,9 +154,9 @@ fn payload(sibling: &Sibling<'_>) -> Value {
         .iter()
         .filter(|bind| !bind.make)
         .map(|bind| {
+            // No word about propagation: the engine knows what a path inside its own directory needs.
             json!({
                 "Type": "bind", "Source": bind.host, "Target": bind.inside, "ReadOnly": !bind.write,
-                "BindOptions": { "Propagation": "rprivate" },
             })
         })
         .collect();

@@ -1,14 +1,14 @@
-//! The program as a user starts it: a process with a data directory of its own, on a free port.
+//! The program as a user starts it, with a data directory of its own, on a free port: a process on the host, or with
+//! `MONKEY_TEST_TARGET=container` a container with the engine's socket and one volume.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
 };
 
-use super::{Client, wait_for};
+use super::{Client, image, run, try_run, wait_for};
 
 /// How to start it.
 #[derive(Default)]
@@ -27,14 +27,25 @@ impl Options {
     }
 }
 
+/// What runs it: the process itself, or the follower of a container's log.
+enum Running {
+    Process(Child),
+    Container { id: String, log: Child },
+}
+
 /// A running program. Dropping it kills it and fails the test if it logged an error nobody expected.
 pub(crate) struct App {
-    child: Child,
+    running: Running,
     address: String,
     data: PathBuf,
     log: Arc<Mutex<Vec<String>>>,
     expects_errors: bool,
     own: Option<tempfile::TempDir>,
+}
+
+/// Whether the program under test runs as a container.
+pub(crate) fn in_container() -> bool {
+    std::env::var_os("MONKEY_TEST_TARGET").is_some_and(|target| target == "container")
 }
 
 impl App {
@@ -46,36 +57,41 @@ impl App {
     pub(crate) fn start_with(options: Options) -> Self {
         let own = options.data.is_none().then(|| tempfile::tempdir().unwrap());
         let data = options.data.unwrap_or_else(|| own.as_ref().unwrap().path().to_owned());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_container-monkey"));
-        command
-            .env("MONKEY_LISTEN", "127.0.0.1:0")
-            .env("MONKEY_DATA", &data)
-            .env("MONKEY_SERVER_NAME", "test-server")
-            .env("MONKEY_STOP_TIMEOUT", "5")
-            .env("NO_COLOR", "1")
-            .envs(options.environment)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
-        let mut child = command.spawn().unwrap();
+        let mut environment = vec![
+            ("MONKEY_SERVER_NAME".to_owned(), "test-server".to_owned()),
+            ("MONKEY_STOP_TIMEOUT".to_owned(), "5".to_owned()),
+            ("NO_COLOR".to_owned(), "1".to_owned()),
+        ];
+        environment.extend(options.environment);
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (lines, out) = (log.clone(), child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                // Shown by the test runner when the test fails.
-                println!("    {line}");
-                lines.lock().unwrap().push(line);
-            }
+        let running = if in_container() {
+            container(&data, &environment, &log)
+        } else {
+            process(&data, &environment, &log)
+        };
+        let mut app = Self { running, address: String::new(), data, log, expects_errors: false, own };
+        let line = wait_for("the first log line", || {
+            app.assert_alive();
+            app.logged("is at http://")
         });
-        let mut app = Self { child, address: String::new(), data, log, expects_errors: false, own };
-        app.address = wait_for("the first log line", || {
-            if let Some(status) = app.child.try_wait().unwrap() {
-                panic!("the program ended at once: {status}");
-            }
-            let address = app.logged("is at http://")?;
-            Some(address.split("is at ").nth(1)?.trim().to_owned())
+        app.address = match &app.running {
+            Running::Process(_) => line.split("is at ").nth(1).unwrap().trim().to_owned(),
+            Running::Container { id, .. } => format!("http://{}", run("docker", &["port", id, "80/tcp"])),
+        };
+        wait_for("the job loop", || {
+            app.assert_alive();
+            app.logged("started")
         });
-        wait_for("the job loop", || app.logged("started"));
         app
+    }
+
+    fn assert_alive(&mut self) {
+        let child = match &mut self.running {
+            Running::Process(child) | Running::Container { log: child, .. } => child,
+        };
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("the program ended at once: {status}");
+        }
     }
 
     /// A log line with this text.
@@ -96,8 +112,14 @@ impl App {
         &self.data
     }
 
+    /// The server's process.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        match &self.running {
+            Running::Process(child) => child.id(),
+            Running::Container { id, .. } => {
+                run("docker", &["inspect", "-f", "{{.State.Pid}}", id]).parse().unwrap()
+            }
+        }
     }
 
     /// Somebody who is not signed in.
@@ -112,18 +134,33 @@ impl App {
         client
     }
 
-    /// Ends it as `docker stop` does; returns once it is gone.
+    /// Ends it as `docker stop` does; returns its data directory once it is gone.
     pub(crate) fn stop(mut self) -> PathBuf {
-        super::run("kill", &["-TERM", &self.child.id().to_string()]);
-        let status = wait_for("the end", || self.child.try_wait().unwrap());
-        assert!(status.success(), "it ended with {status}");
+        match &mut self.running {
+            Running::Process(child) => {
+                run("kill", &["-TERM", &child.id().to_string()]);
+                let status = wait_for("the end", || child.try_wait().unwrap());
+                assert!(status.success(), "it ended with {status}");
+            }
+            Running::Container { id, .. } => {
+                run("docker", &["stop", "-t", "60", id]);
+                assert_eq!(run("docker", &["inspect", "-f", "{{.State.ExitCode}}", id]), "0");
+            }
+        }
         self.leave()
     }
 
     /// Ends it as a power cut does.
     pub(crate) fn kill(mut self) -> PathBuf {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        match &mut self.running {
+            Running::Process(child) => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            Running::Container { id, .. } => {
+                run("docker", &["kill", id]);
+            }
+        }
         self.leave()
     }
 
@@ -135,10 +172,18 @@ impl App {
         self.data.clone()
     }
 
-    /// Processes that this one started.
+    /// Processes that do jobs for it.
     pub(crate) fn workers(&self) -> Vec<u32> {
-        let list = super::try_run("pgrep", &["-P", &self.pid().to_string()]);
-        String::from_utf8_lossy(&list.stdout).lines().filter_map(|line| line.parse().ok()).collect()
+        let list = match &self.running {
+            Running::Process(child) => try_run("pgrep", &["-P", &child.id().to_string()]).stdout,
+            Running::Container { id, .. } => {
+                let filter = format!("label=container-monkey.server={id}");
+                let ids = run("docker", &["ps", "-q", "--filter", &filter]);
+                let inspect = |id: &str| try_run("docker", &["inspect", "-f", "{{.State.Pid}}", id]).stdout;
+                ids.lines().flat_map(inspect).collect()
+            }
+        };
+        String::from_utf8_lossy(&list).lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     /// restic on this program's vault.
@@ -147,19 +192,75 @@ impl App {
     }
 }
 
+fn process(data: &Path, environment: &[(String, String)], log: &Arc<Mutex<Vec<String>>>) -> Running {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_container-monkey"))
+        .env("MONKEY_LISTEN", "127.0.0.1:0")
+        .env("MONKEY_DATA", data)
+        .envs(environment.iter().cloned())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    follow(child.stdout.take().unwrap(), log);
+    Running::Process(child)
+}
+
+fn container(data: &Path, environment: &[(String, String)], log: &Arc<Mutex<Vec<String>>>) -> Running {
+    let mut arguments = vec!["run".to_owned(), "-d".to_owned(), "-p".to_owned(), "127.0.0.1::80".to_owned()];
+    let socket = environment
+        .iter()
+        .find(|(name, _)| name == "DOCKER_HOST")
+        .and_then(|(_, host)| host.strip_prefix("unix://"));
+    let socket = socket.unwrap_or("/var/run/docker.sock");
+    for mount in [format!("{socket}:/var/run/docker.sock"), format!("{}:/backups", data.display())] {
+        arguments.extend(["-v".to_owned(), mount]);
+    }
+    for (name, value) in environment.iter().filter(|(name, _)| name != "DOCKER_HOST") {
+        arguments.extend(["-e".to_owned(), format!("{name}={value}")]);
+    }
+    arguments.push(image::program());
+    let id = run("docker", &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut child = Command::new("docker").args(["logs", "-f", &id]).stdout(Stdio::piped()).spawn().unwrap();
+    follow(child.stdout.take().unwrap(), log);
+    Running::Container { id, log: child }
+}
+
+fn follow(out: impl Read + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {
+    let lines = log.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            // Shown by the test runner when the test fails.
+            println!("    {line}");
+            lines.lock().unwrap().push(line);
+        }
+    });
+}
+
 /// restic on the vault of a data directory.
 pub(crate) fn restic(data: &Path, arguments: &[&str]) -> String {
     let (vault, key) = (data.join("vault"), data.join("config/vault.key"));
     let mut all = vec!["--no-cache", "-r", vault.to_str().unwrap(), "--password-file", key.to_str().unwrap()];
     all.extend(arguments);
-    assert!(File::open(&key).is_ok(), "no key");
-    super::run("restic", &all)
+    run("restic", &all)
 }
 
 impl Drop for App {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        match &mut self.running {
+            Running::Process(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Running::Container { id, log } => {
+                try_run("docker", &["rm", "-f", "-v", id]);
+                let _ = log.kill();
+                let _ = log.wait();
+                let filter = format!("label=container-monkey.server={id}");
+                for helper in run("docker", &["ps", "-aq", "--filter", &filter]).lines() {
+                    try_run("docker", &["rm", "-f", helper]);
+                }
+            }
+        }
         if std::thread::panicking() || self.expects_errors {
             return;
         }

@@ -3,9 +3,10 @@
 mod app;
 mod docker;
 mod engine;
+mod image;
 mod web;
 
-pub(crate) use app::{App, Options, restic};
+pub(crate) use app::{App, Options, in_container, restic};
 pub(crate) use docker::Bench;
 pub(crate) use engine::Engine;
 pub(crate) use web::{Client, PASSWORD};

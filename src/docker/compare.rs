@@ -10,7 +10,7 @@ use super::{
     client::Docker,
     endpoints::{self, is_empty},
     error::DockerError,
-    payload::network_mode,
+    payload::{is_default, network_mode, volumes_from},
     plan::anonymous_in,
 };
 use crate::model::{
@@ -68,7 +68,10 @@ fn differences(manifest: &Manifest, how: &Recreate, now: &Value) -> Vec<Differen
         };
         for key in keys(&was).union(&keys(now)) {
             let field = format!("{part}.{key}");
-            if !IGNORED.contains(&field.as_str()) {
+            // Another engine's own choice.
+            let chosen = |value: &Value| is_default(manifest, key, value);
+            let both = part == "HostConfig" && chosen(&was[part][key]) && chosen(&now[part][key]);
+            if !IGNORED.contains(&field.as_str()) && !both {
                 compare(&mut found, &field, &was[part][key], &now[part][key]);
             }
         }
@@ -117,11 +120,7 @@ fn expected(manifest: &Manifest, how: &Recreate) -> Value {
     }
     let from = was["HostConfig"]["VolumesFrom"].as_array_mut().into_iter().flatten();
     for entry in from {
-        let text = entry.as_str().unwrap_or_default();
-        let (id, options) =
-            text.split_once(':').map_or((text, String::new()), |(id, rest)| (id, format!(":{rest}")));
-        let name = manifest.engine["container_names"][id].as_str().unwrap_or(id);
-        *entry = json!(format!("{name}{options}"));
+        *entry = json!(volumes_from(manifest, entry.as_str().unwrap_or_default()));
     }
     was
 }

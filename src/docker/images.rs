@@ -123,7 +123,7 @@ async fn lines(answer: Response<Incoming>) -> Result<Vec<Value>, DockerError> {
 }
 
 /// `registry:5000/name:tag` → name and tag.
-fn split(name: &str) -> (&str, &str) {
+pub(super) fn split(name: &str) -> (&str, &str) {
     match name.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
         _ => (name, "latest"),

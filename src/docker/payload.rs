@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     endpoints::{self, is_empty},
-    plan::anonymous_in,
+    plan::is_anonymous,
 };
 use crate::model::{manifest::Manifest, restore::Recreate};
 
@@ -58,6 +58,9 @@ pub(super) fn payload(manifest: &Manifest, how: &Recreate, image: &str, target: 
             endpoint["MacAddress"] = json!(mac);
         }
     }
+    if target.api >= 48 {
+        interface_sysctls(&mut host, wanted.get_mut(main));
+    }
     let networks = wanted.keys().cloned().collect();
     let mut connect = Vec::new();
     if target.api < 44 {
@@ -86,11 +89,18 @@ pub(super) fn network_mode(manifest: &Manifest) -> String {
 }
 
 /// `container:<id>` → `container:<name>`: the engine turns names into ids, and the id will be another.
-fn by_name(manifest: &Manifest, mode: &str) -> String {
+pub(super) fn by_name(manifest: &Manifest, mode: &str) -> String {
     match mode.strip_prefix("container:") {
         Some(id) => format!("container:{}", container_name(manifest, id)),
         None => mode.to_owned(),
     }
+}
+
+/// `<id or name>[:options]` → `<name>[:options]`.
+pub(super) fn volumes_from(manifest: &Manifest, entry: &str) -> String {
+    let (id, options) = entry.split_once(':').map_or((entry, None), |(id, rest)| (id, Some(rest)));
+    let name = container_name(manifest, id);
+    options.map_or_else(|| name.to_owned(), |options| format!("{name}:{options}"))
 }
 
 fn container_name<'a>(manifest: &'a Manifest, id: &'a str) -> &'a str {
@@ -148,11 +158,7 @@ fn host_config(manifest: &Manifest, how: &Recreate, mode: &str, target: Target<'
         host.insert("Links".to_owned(), links.iter().filter_map(Value::as_str).map(link).collect());
     }
     if let Some(from) = source["VolumesFrom"].as_array() {
-        let from = from.iter().filter_map(Value::as_str).map(|entry| {
-            let (id, options) = entry.split_once(':').map_or((entry, None), |(id, rest)| (id, Some(rest)));
-            let name = container_name(manifest, id);
-            options.map_or_else(|| name.to_owned(), |options| format!("{name}:{options}"))
-        });
+        let from = from.iter().filter_map(Value::as_str).map(|entry| volumes_from(manifest, entry));
         host.insert("VolumesFrom".to_owned(), from.collect());
     }
     if let Some(binds) = source["Binds"].as_array() {
@@ -165,28 +171,20 @@ fn host_config(manifest: &Manifest, how: &Recreate, mode: &str, target: Target<'
             mounts.iter().map(|mount| mount_of(mount, how, target.api)).collect(),
         );
     }
-    // The engine's own lists: on another engine they would undo its fixes, or name files it lacks.
-    let same_engine = manifest.engine["version"]["Version"] == target.version;
-    if !same_engine {
-        for field in ["MaskedPaths", "ReadonlyPaths"] {
-            // An empty list is a wish (systempaths=unconfined), a filled one the default.
-            if source[field].as_array().is_some_and(|paths| !paths.is_empty()) {
-                host.remove(field);
-            }
-        }
-        for field in ["CgroupnsMode", "Runtime"] {
-            if ["host", "private", "runc"].contains(&source[field].as_str().unwrap_or_default()) {
+    // What the engine chose itself, another engine chooses anew: an old list would undo its fixes.
+    if manifest.engine["version"]["Version"] != target.version {
+        for field in ["MaskedPaths", "ReadonlyPaths", "CgroupnsMode", "Runtime"] {
+            if is_default(manifest, field, &source[field]) {
                 host.remove(field);
             }
         }
     }
-    sysctls(&mut host, target.api);
     host.retain(|_, value| !value.is_null());
     host
 }
 
 /// `/target:/self/alias` → `target:alias`.
-fn link(link: &str) -> String {
+pub(super) fn link(link: &str) -> String {
     let (target, alias) = link.split_once(':').unwrap_or((link, link));
     let alias = alias.rsplit('/').next().unwrap_or(alias);
     format!("{}:{alias}", target.trim_start_matches('/'))
@@ -229,25 +227,72 @@ fn mount_of(mount: &Value, how: &Recreate, api: u32) -> Value {
     mount
 }
 
-/// From 1.48 on, settings of one interface belong to its endpoint and are refused here. They name the
-/// interface of the main network.
-fn sysctls(host: &mut Map<String, Value>, api: u32) {
-    if api < 48 {
-        return;
+/// What engines set where nothing is asked for. Their lists of paths only grow at the end, but for paths of
+/// single processors, which differ between hosts.
+pub(super) fn is_default(manifest: &Manifest, field: &str, value: &Value) -> bool {
+    let list = |first: &[&str]| {
+        let paths: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let further = |path: &&str| {
+            ["/proc/interrupts", "/sys/devices/virtual/powercap"].contains(path)
+                || path.ends_with("/thermal_throttle")
+        };
+        paths.len() >= first.len()
+            && paths[..first.len()] == *first
+            && paths[first.len()..].iter().all(further)
+    };
+    match field {
+        "MaskedPaths" => list(&MASKED),
+        "ReadonlyPaths" => list(&READONLY),
+        "CgroupnsMode" => {
+            let second = manifest.engine["info"]["CgroupVersion"] == "2";
+            *value == if second { "private" } else { "host" }
+        }
+        "Runtime" => *value == "runc",
+        _ => false,
     }
-    if let Some(sysctls) = host.get_mut("Sysctls").and_then(Value::as_object_mut) {
-        sysctls.retain(|name, _| !(name.starts_with("net.") && name.contains(".eth")));
+}
+
+/// The lists of engine 20.10.
+const MASKED: [&str; 10] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+];
+const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// From 1.48 on, settings of one interface are refused here and belong to its endpoint. The first one's go
+/// to the main network.
+fn interface_sysctls(host: &mut Map<String, Value>, main: Option<&mut Value>) {
+    let Some(sysctls) = host.get_mut("Sysctls").and_then(Value::as_object_mut) else { return };
+    let mut moved = Vec::new();
+    sysctls.retain(|name, value| {
+        let of_interface = name.starts_with("net.") && name.contains(".eth");
+        if of_interface && name.contains(".eth0.") {
+            let value = value.as_str().unwrap_or_default();
+            moved.push(format!("{}={value}", name.replacen(".eth0.", ".IFNAME.", 1)));
+        }
+        !of_interface
+    });
+    if let (Some(endpoint), false) = (main, moved.is_empty()) {
+        endpoint["DriverOpts"]["com.docker.network.endpoint.sysctls"] = json!(moved.join(","));
     }
 }
 
 fn ports(host: &mut Map<String, Value>, how: &Recreate) {
     let Some(bindings) = host.get_mut("PortBindings").and_then(Value::as_object_mut) else { return };
     for (port, list) in bindings {
-        // Nothing bound means any free port; newer engines want that said.
-        if list.as_array().is_none_or(Vec::is_empty) {
-            *list = json!([{ "HostIp": "", "HostPort": "" }]);
-        }
         if let Some(wanted) = how.ports.get(port) {
+            // Nothing bound means any free port.
+            if list.as_array().is_none_or(Vec::is_empty) {
+                *list = json!([{ "HostIp": "", "HostPort": "" }]);
+            }
             for binding in list.as_array_mut().into_iter().flatten() {
                 binding["HostPort"] = json!(wanted);
             }
@@ -256,12 +301,12 @@ fn ports(host: &mut Map<String, Value>, how: &Recreate) {
 }
 
 /// Anonymous volumes of the old container with where they are mounted: hash → path.
-pub(super) fn anonymous(container: &Value) -> Vec<(String, String)> {
-    let mounts = container["Mounts"].as_array().into_iter().flatten();
+pub(super) fn anonymous(manifest: &Manifest) -> Vec<(String, String)> {
+    let mounts = manifest.container["Mounts"].as_array().into_iter().flatten();
     mounts
         .filter(|mount| mount["Type"] == "volume")
         .filter_map(|mount| Some((mount["Name"].as_str()?, mount["Destination"].as_str()?)))
-        .filter(|(name, _)| anonymous_in(container, name))
+        .filter(|(name, _)| is_anonymous(manifest, name))
         .map(|(name, path)| (name.to_owned(), path.to_owned()))
         .collect()
 }

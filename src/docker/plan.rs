@@ -135,7 +135,9 @@ fn bind_item(
         destination,
         left_out: left_out.clone(),
     };
-    (item, left_out.is_none().then(|| path.to_owned()))
+    // Links are not followed while reading, but the source itself may be one.
+    let source = || std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    (item, left_out.is_none().then(source))
 }
 
 fn not_data(path: &Path, own_data: &Path, docker_root: &Path) -> Option<String> {
@@ -172,7 +174,13 @@ fn touches(path: &Path, own_data: &Path) -> bool {
 /// Whether a volume of a backup is anonymous: mounted, but named in none of the container's settings.
 /// The new container makes its own, so that `docker rm -v` still removes it.
 pub fn is_anonymous(manifest: &Manifest, volume: &str) -> bool {
-    anonymous_in(&manifest.container, volume)
+    anonymous_in(&manifest.container, volume) && owner(manifest, volume).is_none()
+}
+
+/// The container, and its mount's path, whose anonymous volume this one borrows.
+pub fn owner<'a>(manifest: &'a Manifest, volume: &str) -> Option<(&'a str, &'a str)> {
+    let owner = &manifest.engine["owners"][volume];
+    Some((owner["container"].as_str()?, owner["path"].as_str()?))
 }
 
 pub(super) fn anonymous_in(container: &Value, volume: &str) -> bool {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     client::{Docker, escape},
     error::DockerError,
+    images::split,
     payload::{self, Payload, Target},
 };
 use crate::model::{
@@ -36,14 +37,16 @@ impl Docker {
     ) -> Result<Created, DockerError> {
         let mut notes = Vec::new();
         let name = manifest.container["Config"]["Image"].as_str().unwrap_or_default();
-        let before = self.aim(name, &how.image_id).await?;
+        let before = self.aim(manifest, &how.image_id).await?;
         let image = if matches!(before, Aim::Unusable) { how.image_id.as_str() } else { name };
         let engine = self.engine().await?;
         let target = Target { api: self.api().await?, version: &engine.version };
         let payload = payload::payload(manifest, how, image, target);
         let created = self.create(&how.name, manifest, &payload, &mut notes).await;
-        if let Aim::Moved(other) = before {
-            self.tag(&other, name).await?;
+        match before {
+            Aim::Moved(other) => self.tag(&other, name).await?,
+            Aim::Borrowed => self.take_name(name).await?,
+            Aim::Right | Aim::Unusable => {}
         }
         let id = created?;
         let connected = self.settle_networks(&id, &payload, &mut notes).await;
@@ -63,7 +66,8 @@ impl Docker {
 
     /// Makes sure that creating from `name` uses the image `id`, so that the new container shows
     /// both the name the user gave and the image it really had.
-    async fn aim(&self, name: &str, id: &str) -> Result<Aim, DockerError> {
+    async fn aim(&self, manifest: &Manifest, id: &str) -> Result<Aim, DockerError> {
+        let name = manifest.container["Config"]["Image"].as_str().unwrap_or_default();
         let by_id = name.starts_with("sha256:")
             || id.strip_prefix("sha256:").is_some_and(|hex| hex.starts_with(name));
         if by_id || name.contains('@') {
@@ -78,9 +82,18 @@ impl Docker {
             }
             None => {
                 self.tag(id, name).await?;
-                Ok(Aim::Right)
+                let had_it = words(&manifest.image["RepoTags"]).any(|tag| same_name(tag, name));
+                Ok(if had_it { Aim::Right } else { Aim::Borrowed })
             }
         }
+    }
+
+    /// Takes a name from an image that keeps at most its others. Deleting the name could delete the image
+    /// (under a container that does not run yet), so an empty image gets it first.
+    async fn take_name(&self, name: &str) -> Result<(), DockerError> {
+        let empty = self.import_image(futures::stream::empty()).await?;
+        self.tag(&empty, name).await?;
+        self.delete(&format!("/images/{}", escape(name))).await
     }
 
     async fn create(
@@ -147,7 +160,7 @@ impl Docker {
         manifest: &Manifest,
         id: &str,
     ) -> Result<BTreeMap<String, String>, DockerError> {
-        let old = payload::anonymous(&manifest.container);
+        let old = payload::anonymous(manifest);
         if old.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -164,8 +177,24 @@ enum Aim {
     Right,
     /// It means that image for a moment; then it must mean this other one again.
     Moved(String),
+    /// It means that image for a moment; then it must mean nothing again, as in the backup.
+    Borrowed,
     /// It cannot mean it; the id must be used.
     Unusable,
+}
+
+fn words(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Whether both are the same name: Docker Hub and `latest` are the defaults.
+fn same_name(a: &str, b: &str) -> bool {
+    fn full(name: &str) -> (&str, &str) {
+        let defaults = ["docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"];
+        let short = defaults.iter().find_map(|default| name.strip_prefix(default));
+        split(short.unwrap_or(name))
+    }
+    full(a) == full(b)
 }
 
 /// Only when the image is for another platform than the engine's.

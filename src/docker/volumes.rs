@@ -58,19 +58,18 @@ impl Docker {
 /// Where the files of an inspected volume are on the host; `None` when they are not (network drives,
 /// memory, plug-ins).
 pub fn data_path(inspect: &Value) -> Option<PathBuf> {
-    if inspect["Driver"].as_str() != Some("local") {
-        return None;
+    let given = |name: &str| inspect["Options"][name].as_str().is_some_and(|value| !value.is_empty());
+    match bind_device(inspect) {
+        Some(device) => Some(device),
+        None if inspect["Driver"] != "local" || given("type") || given("device") => None,
+        None => inspect["Mountpoint"].as_str().map(PathBuf::from),
     }
-    let options = &inspect["Options"];
-    let bind = options["o"]
-        .as_str()
-        .unwrap_or_default()
-        .split(',')
-        .any(|option| option == "bind" || option == "rbind");
-    match (options["type"].as_str(), options["device"].as_str()) {
-        // Mounted by the engine only while a container uses it.
-        (_, Some(device)) if bind => Some(PathBuf::from(device)),
-        (None | Some(""), None | Some("")) => inspect["Mountpoint"].as_str().map(PathBuf::from),
-        _ => None,
-    }
+}
+
+/// The host directory that a volume only points to; the engine mounts it while a container uses it.
+pub fn bind_device(inspect: &Value) -> Option<PathBuf> {
+    let options = inspect["Options"]["o"].as_str().unwrap_or_default();
+    let bind = options.split(',').any(|option| option == "bind" || option == "rbind");
+    let device = inspect["Options"]["device"].as_str().map(PathBuf::from);
+    device.filter(|_| bind && inspect["Driver"] == "local")
 }

@@ -24,6 +24,9 @@ pub struct Meta {
     /// Image id (`sha256:…`) when `.image` is in this snapshot, else empty.
     #[serde(default)]
     pub image_id: String,
+    /// The image was gone, and `.image` is the file system of this one container instead: of no use to others.
+    #[serde(default)]
+    pub flattened: bool,
     /// Number of files, directories and other entries.
     #[serde(default)]
     pub files: u64,

@@ -4,13 +4,9 @@
 //! made and filled, started and compared, and only then the old one goes.
 //! Each step that a crash must not leave undone is in the journal before it is done.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     backups,
@@ -61,7 +57,7 @@ async fn prepare<'a>(job: &'a Job, request: &RestoreRequest) -> Result<Restore<'
     let volume_names = review
         .data
         .iter()
-        .filter(|plan| plan.action == "new")
+        .filter(|plan| plan.target != plan.name)
         .map(|plan| (plan.name.clone(), plan.target.clone()))
         .collect();
     let how = Recreate {
@@ -129,11 +125,13 @@ async fn image(restore: &mut Restore<'_>) -> Result<(), Problem> {
     restore.job.step("Loading the image");
     let task = Task::LoadImage { backup: restore.backup.clone() };
     let heard = restore.job.work(task, &mut Open).await.map_err(Problem::Worker)?;
-    let Answer::Image { id, record } = heard.answer else {
+    let Answer::Image { id, .. } = heard.answer else {
         return Err(Problem::Worker(super::vaults::unexpected()));
     };
     let docker = &restore.job.app.docker;
-    for tag in &record.tags {
+    // As they were at this backup; the vault's image may be of an earlier one.
+    let tags = restore.manifest.image["RepoTags"].as_array().into_iter().flatten();
+    for tag in tags.filter_map(Value::as_str) {
         if docker.image(tag).await?.is_none() {
             docker.tag(&id, tag).await?;
         }
@@ -172,17 +170,20 @@ async fn networks(restore: &mut Restore<'_>) -> Result<(), Problem> {
 async fn volumes(restore: &mut Restore<'_>) -> Result<(), Problem> {
     let app = &restore.job.app;
     for plan in &restore.review.data {
-        if plan.kind != "volume" || plan.anonymous || !["create", "new"].contains(&plan.action) {
+        if plan.kind != "volume" || plan.anonymous {
+            continue;
+        }
+        // Only its directory may be there.
+        let wanted = ["create", "new"].contains(&plan.action);
+        if !wanted && app.docker.volume(&plan.target).await?.is_some() {
             continue;
         }
         restore.job.step("Making volumes");
-        let inspect = restore
-            .manifest
-            .volumes
-            .iter()
-            .find(|volume| volume["Name"].as_str() == Some(&plan.name))
-            .cloned()
-            .unwrap_or_else(|| json!({ "Name": plan.name }));
+        let mut inspect = volume_inspect(&restore.manifest, &plan.name);
+        if plan.action == "new" && crate::docker::bind_device(&inspect).is_some() {
+            // Another volume on the same directory would be the same data.
+            inspect["Options"] = Value::Null;
+        }
         restore.journal.created_volumes.push(plan.target.clone());
         quiesce::save(app, &restore.job.run.id, &restore.journal).await?;
         let created = app.docker.create_volume(&inspect, Some(&plan.target)).await;
@@ -196,14 +197,21 @@ async fn volumes(restore: &mut Restore<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
+fn volume_inspect(manifest: &Manifest, name: &str) -> Value {
+    let known = manifest.volumes.iter().find(|volume| volume["Name"] == name);
+    known.cloned().unwrap_or_else(|| json!({ "Name": name }))
+}
+
 /// Bind sources must exist before the container is created.
 async fn paths(restore: &mut Restore<'_>) -> Result<(), Problem> {
-    let paths: Vec<_> = restore
-        .review
-        .data
-        .iter()
-        .filter(|plan| plan.kind == "bind" && plan.missing.is_none() && !Path::new(&plan.name).exists())
-        .map(|plan| MakePath { path: PathBuf::from(&plan.name), file: is_file(&plan.path) })
+    let source = |plan: &DataPlan| match plan.kind {
+        "bind" => Some(PathBuf::from(&plan.name)),
+        _ => crate::docker::bind_device(&volume_inspect(&restore.manifest, &plan.name)),
+    };
+    let plans = restore.review.data.iter().filter(|plan| plan.missing.is_none() && plan.action != "new");
+    let paths: Vec<_> = plans
+        .filter_map(|plan| Some((source(plan).filter(|path| !path.exists())?, plan)))
+        .map(|(path, plan)| MakePath { path, file: plan.kind == "bind" && is_file(&plan.path) })
         .collect();
     if paths.is_empty() {
         return Ok(());
@@ -215,7 +223,7 @@ async fn paths(restore: &mut Restore<'_>) -> Result<(), Problem> {
 /// Stops what writes to data that is overwritten, and the container that is replaced.
 async fn bring_to_rest(restore: &mut Restore<'_>) -> Result<(), Problem> {
     let app = &restore.job.app;
-    let names: Vec<_> = overwritten(&restore.review).iter().map(|plan| plan.name.clone()).collect();
+    let names: Vec<_> = overwritten(&restore.review).iter().map(|plan| plan.target.clone()).collect();
     let all = app.docker.containers().await?;
     let old = restore.review.existing_container.as_ref().map(|(id, _)| id.clone());
     let users: Vec<&Container> = quiesce::users_of(&all, &names)
@@ -253,7 +261,8 @@ pub(super) fn overwritten(review: &Review) -> Vec<&DataPlan> {
 /// Where the files of a volume or bind are on the host.
 pub(super) async fn host_path(restore: &Restore<'_>, volume: bool, name: &str) -> Result<PathBuf> {
     if !volume {
-        return Ok(PathBuf::from(name));
+        // The source may be a link; it stays one.
+        return Ok(std::fs::canonicalize(name).unwrap_or_else(|_| PathBuf::from(name)));
     }
     let inspect = restore.job.app.docker.volume(name).await?;
     let inspect = inspect.ok_or_else(|| AppError::NotFound(format!("The volume “{name}”").into()))?;

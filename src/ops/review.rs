@@ -227,19 +227,28 @@ fn data_plan(
         _ => None,
     };
     let anonymous = kind == "volume" && crate::docker::is_anonymous(manifest, &item.name);
+    let borrowed = (kind == "volume").then(|| borrowed(host, manifest, &item.name)).flatten();
     let exists = if kind == "volume" {
-        !anonymous && host.volumes.iter().any(|volume| volume.name == item.name)
+        borrowed.is_some() || (!anonymous && exists(host, manifest, &item.name))
     } else {
         filled(&item.name)
     };
+    let live = borrowed.as_ref().unwrap_or(&item.name);
     let used_by = host
         .containers
         .iter()
-        .filter(|container| container.volumes.iter().any(|mount| mount.name == item.name))
+        .filter(|container| container.volumes.iter().any(|mount| mount.name == *live))
         .map(|container| container.name.clone())
         .collect();
     let choice = options.volumes.iter().find(|choice| choice.name == item.name);
-    let (action, target) = decide(host, options, choice, item, kind == "volume", exists, missing.is_some());
+    let renamable = kind == "volume" && borrowed.is_none();
+    let (action, target) = decide(host, options, choice, item, renamable, exists, missing.is_some());
+    let (action, target) = match borrowed {
+        // Whoever mounts another's volume under another name goes on sharing it.
+        Some(live) if action == "ask" && options.new_name.is_some() => ("skip", live),
+        Some(live) => (action, live),
+        None => (action, target),
+    };
     Some(DataPlan {
         path: item.path.clone(),
         kind,
@@ -254,6 +263,21 @@ fn data_plan(
         missing,
         anonymous,
     })
+}
+
+/// Whether there is a volume of that name, or data where it would point to.
+fn exists(host: &Host, manifest: &Manifest, name: &str) -> bool {
+    let inspect = manifest.volumes.iter().find(|volume| volume["Name"] == name);
+    let device = inspect.and_then(crate::docker::bind_device);
+    host.volumes.iter().any(|volume| volume.name == name)
+        || device.is_some_and(|path| filled(&path.to_string_lossy()))
+}
+
+/// What another container's anonymous volume is called now, if this one borrows it.
+fn borrowed(host: &Host, manifest: &Manifest, name: &str) -> Option<String> {
+    let (owner, path) = crate::docker::owner(manifest, name)?;
+    let owner = host.containers.iter().find(|container| container.name == owner)?;
+    owner.volumes.iter().find(|mount| mount.destination == path).map(|mount| mount.name.clone())
 }
 
 /// A host path with something in it. What cannot be looked at counts as filled.

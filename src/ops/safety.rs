@@ -20,7 +20,7 @@ use crate::{
 /// What to save; `None` when nothing is overwritten. With the settings of the container that is replaced, else
 /// with those of the backup: there is no container to ask.
 pub(super) async fn plan(restore: &Restore<'_>) -> Result<Option<Plan>> {
-    let names: Vec<String> = overwritten(&restore.review).iter().map(|plan| plan.name.clone()).collect();
+    let names: Vec<String> = overwritten(&restore.review).iter().map(|plan| plan.target.clone()).collect();
     if names.is_empty() {
         return Ok(None);
     }
@@ -48,23 +48,23 @@ pub(super) async fn plan(restore: &Restore<'_>) -> Result<Option<Plan>> {
     // Every single one, also where the container that is replaced does not mount it.
     for (index, data) in overwritten(&restore.review).into_iter().enumerate() {
         if plan.sources.iter().any(|(path, _)| {
-            plan.manifest.items.iter().any(|item| item.path == *path && item.name == data.name)
+            plan.manifest.items.iter().any(|item| item.path == *path && item.name == data.target)
         }) {
             continue;
         }
         let volume = data.kind == "volume";
-        let host = host_path(restore, volume, &data.name).await?;
+        let host = host_path(restore, volume, &data.target).await?;
         // A single file stands in a directory of its own, under its own name.
         let file = data.path.split('/').nth(3).map(|name| format!("/{name}")).unwrap_or_default();
         let path = if volume {
-            format!("{container}/volumes/{}", data.name)
+            format!("{container}/volumes/{}", data.target)
         } else {
             format!("{container}/binds/overwritten-{index}{file}")
         };
-        plan.manifest.items.retain(|item| item.name != data.name);
+        plan.manifest.items.retain(|item| item.name != data.target);
         plan.manifest.items.push(Item {
             kind: if volume { ItemKind::Volume } else { ItemKind::Bind },
-            name: data.name.clone(),
+            name: data.target.clone(),
             path: path.clone(),
             destination: Some(data.destination.clone()).filter(|path| !path.is_empty()),
             left_out: None,

@@ -235,8 +235,10 @@ fn spooled(
     let text = serde_json::to_vec(image).map_err(|error| VaultError::Broken(error.to_string()))?;
     record.count(text.len() as u64);
     let mut node = node::own("image.json", NodeType::File, text.len() as u64);
-    // No two images have the same time here: a parent with another image must not match.
-    node.meta.mtime = stamp_of(&image.id);
+    // No two images have the same time here: a parent with another image must not match. A container without
+    // its image has another one at each backup.
+    let content = if image.flattened { image.layers.first() } else { None };
+    node.meta.mtime = stamp_of(content.unwrap_or(&image.id));
     parts.push(Part::Text(root.join("image.json"), node, Arc::new(text)));
     Ok(parts)
 }
@@ -278,6 +280,7 @@ fn meta(plan: &BackupPlan, items: &[Tracked<'_>]) -> Meta {
         state,
         image: text(&container["Config"]["Image"]),
         image_id: if has_image { text(&container["Image"]) } else { String::new() },
+        flattened: matches!(&plan.image, ImageSource::Spooled { record, .. } if record.flattened),
         files: items.iter().map(|(_, record)| record.files()).sum(),
         data_bytes: bytes(false),
         image_bytes: bytes(true),

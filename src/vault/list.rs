@@ -56,6 +56,7 @@ impl Vault {
                 item.path == IMAGE_DIR && item.state == ItemState::Saved
             };
             backup.meta.image_id == image_id
+                && !backup.meta.flattened
                 && backup.meta.state != State::Unfinished
                 && backup.meta.items.iter().any(saved)
         };

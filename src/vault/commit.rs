@@ -275,6 +275,10 @@ fn remove(path: &Path) -> Result<(), VaultError> {
 
 fn same_kind(path: &Path, wanted: &NodeType) -> bool {
     let Ok(meta) = fs::symlink_metadata(path) else { return false };
+    if meta.nlink() > 1 {
+        // What is set on it would be set on others, too.
+        return false;
+    }
     let kind = meta.file_type();
     match wanted {
         NodeType::Symlink { .. } => {

@@ -51,9 +51,12 @@ pub(super) fn of_file(path: &Path, name: &OsStr, meta: &FileMetadata) -> io::Res
     } else {
         NodeType::File
     };
-    let (attributes, problems) = attributes(path)?;
+    let (attributes, mut problems) = attributes(path)?;
     let time = |seconds: i64, nanos: i64| Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0)).ok();
     let mtime = time(meta.mtime(), meta.mtime_nsec());
+    if mtime.is_none() {
+        problems.push("its time".to_owned());
+    }
     let links = if kind.is_dir() { 0 } else { meta.nlink() };
     let metadata = Metadata {
         mode: Some(to_go(meta.mode())),

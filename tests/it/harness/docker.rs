@@ -65,6 +65,11 @@ impl Bench {
         format!("container-monkey-test-{}:1", self.id)
     }
 
+    /// The label, `key=value`, that everything of this test carries.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// A name that only this test uses.
     pub(crate) fn name(&self, name: &str) -> String {
         format!("{name}-{}", &self.id[16..])

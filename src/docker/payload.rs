@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     endpoints::{self, is_empty},
-    plan::is_anonymous,
+    plan::anonymous_in,
 };
 use crate::model::{manifest::Manifest, restore::Recreate};
 
@@ -301,12 +301,12 @@ fn ports(host: &mut Map<String, Value>, how: &Recreate) {
 }
 
 /// Anonymous volumes of the old container with where they are mounted: hash → path.
-pub(super) fn anonymous(manifest: &Manifest) -> Vec<(String, String)> {
-    let mounts = manifest.container["Mounts"].as_array().into_iter().flatten();
+pub(super) fn anonymous(container: &Value, engine: &Value) -> Vec<(String, String)> {
+    let mounts = container["Mounts"].as_array().into_iter().flatten();
     mounts
         .filter(|mount| mount["Type"] == "volume")
         .filter_map(|mount| Some((mount["Name"].as_str()?, mount["Destination"].as_str()?)))
-        .filter(|(name, _)| is_anonymous(manifest, name))
+        .filter(|(name, _)| anonymous_in(container, name) && engine["owners"][*name].is_null())
         .map(|(name, path)| (name.to_owned(), path.to_owned()))
         .collect()
 }

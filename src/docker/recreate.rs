@@ -160,7 +160,7 @@ impl Docker {
         manifest: &Manifest,
         id: &str,
     ) -> Result<BTreeMap<String, String>, DockerError> {
-        let old = payload::anonymous(manifest);
+        let old = payload::anonymous(&manifest.container, &manifest.engine);
         if old.is_empty() {
             return Ok(BTreeMap::new());
         }

@@ -10,8 +10,8 @@ const DEFAULTS: [&str; 7] = ["Cmd", "Entrypoint", "WorkingDir", "User", "StopSig
 
 /// Names the anonymous volumes of an inspected container in its settings, so that the next one mounts
 /// the same ones. Compose does it in the same way.
-pub fn pin_anonymous(container: &mut Value) {
-    for (name, path) in anonymous(container) {
+pub fn pin_anonymous(container: &mut Value, engine: &Value) {
+    for (name, path) in anonymous(container, engine) {
         let mounts = container["Mounts"].as_array().into_iter().flatten();
         let read_only = mounts
             .filter(|mount| mount["Destination"] == path.as_str())
@@ -81,7 +81,7 @@ mod tests {
                 { "Type": "volume", "Name": second, "Destination": "/two", "RW": true },
             ],
         });
-        pin_anonymous(&mut container);
+        pin_anonymous(&mut container, &Value::Null);
         assert_eq!(container["HostConfig"]["Binds"], json!(["named:/n", format!("{first}:/one")]));
         assert_eq!(container["HostConfig"]["Mounts"][0]["Source"], second.as_str());
     }

@@ -167,7 +167,7 @@ async fn whole(
 async fn prepare(app: &App, container: &Container, name: &str) -> Result<(Manifest, Recreate)> {
     let capture = app.docker.capture(&container.id).await?;
     let mut settings = capture.container;
-    docker::pin_anonymous(&mut settings);
+    docker::pin_anonymous(&mut settings, &capture.engine);
     let now = app.docker.image(name).await?;
     let mut image = capture.image;
     if let Some(now) = now.filter(|now| now["Id"] != settings["Image"]) {

@@ -74,8 +74,16 @@ impl Docker {
         };
         let (version, info, names, owners) =
             tokio::try_join!(self.get("/version"), self.get("/info"), names, self.owners(container))?;
-        let parts =
-            ["Driver", "CgroupDriver", "CgroupVersion", "Architecture", "OSType", "OperatingSystem", "Name"];
+        let parts = [
+            "Driver",
+            "DockerRootDir",
+            "CgroupDriver",
+            "CgroupVersion",
+            "Architecture",
+            "OSType",
+            "OperatingSystem",
+            "Name",
+        ];
         let info: Map<String, Value> =
             parts.iter().map(|part| ((*part).to_owned(), info[*part].clone())).collect();
         let version = json!({ "Version": version["Version"], "ApiVersion": version["ApiVersion"] });

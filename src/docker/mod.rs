@@ -27,7 +27,7 @@ pub use describe::{compose_file, docker_run_command};
 pub use error::DockerError;
 pub use images::Counts;
 pub use networks::{NetworkSummary, is_built_in, subnets};
-pub use plan::{is_anonymous, owner, plan_items};
+pub use plan::{Surroundings, bind_sources, is_anonymous, owner, plan_items};
 pub use recreate::Created;
 pub use renew::{pin_anonymous, take_defaults};
 pub use siblings::{Bind, OwnContainer, Running, Said, Sibling};

@@ -1,15 +1,17 @@
 //! What of a container is backed up: every item, and why one is left out.
 
 use std::{
-    collections::HashSet,
-    os::unix::fs::FileTypeExt,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
 
 use super::{capture::Capture, volumes::data_path};
-use crate::model::manifest::{IMAGE_DIR, Item, ItemKind, Manifest};
+use crate::model::{
+    host_path::PathKind,
+    manifest::{IMAGE_DIR, Item, ItemKind, Manifest},
+};
 
 /// Host directories that are never data: archiving them would take the whole host, or the kernel's files.
 const NEVER: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/boot"];
@@ -17,9 +19,27 @@ const NEVER: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/boot"];
 /// Host files that only tell the container about the host.
 const HOST_FILES: [&str; 4] = ["/etc/localtime", "/etc/timezone", "/etc/resolv.conf", "/etc/machine-id"];
 
-/// The items of a backup and where the data of each is: item path and host path. `own_data` is the
-/// program's own data directory, which is never backed up into itself.
-pub fn plan_items(capture: &Capture, own_data: &Path) -> (Vec<Item>, Vec<(String, PathBuf)>) {
+/// What must be known of the host to plan a backup.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The program's own data directory on the host, which is never backed up into itself.
+    pub own_data: PathBuf,
+    /// What the sources of bind mounts are.
+    pub kinds: BTreeMap<PathBuf, PathKind>,
+}
+
+/// Sources of a container's bind mounts.
+pub fn bind_sources(capture: &Capture) -> Vec<PathBuf> {
+    let mounts = capture.container["Mounts"].as_array().into_iter().flatten();
+    let binds = mounts.filter(|mount| mount["Type"] == "bind");
+    let mut sources: Vec<_> = binds.filter_map(|mount| mount["Source"].as_str()).map(PathBuf::from).collect();
+    sources.sort();
+    sources.dedup();
+    sources
+}
+
+/// The items of a backup and where the data of each is: item path and host path.
+pub fn plan_items(capture: &Capture, around: &Surroundings) -> (Vec<Item>, Vec<(String, PathBuf)>) {
     let container = &capture.container;
     let name = container["Name"].as_str().unwrap_or_default().trim_start_matches('/');
     let image_name = container["Config"]["Image"].as_str().unwrap_or_default();
@@ -43,7 +63,8 @@ pub fn plan_items(capture: &Capture, own_data: &Path) -> (Vec<Item>, Vec<(String
     let mut seen = HashSet::new();
     let mut mounts: Vec<&Value> = container["Mounts"].as_array().into_iter().flatten().collect();
     mounts.sort_by_key(|mount| mount["Destination"].as_str().unwrap_or_default().to_owned());
-    let docker_root = Path::new("/var/lib/docker");
+    let docker_root = capture.engine["info"]["DockerRootDir"].as_str().unwrap_or("/var/lib/docker");
+    let docker_root = Path::new(docker_root);
     let mut binds = 0;
     for mount in mounts {
         let destination = mount["Destination"].as_str().map(str::to_owned);
@@ -51,7 +72,7 @@ pub fn plan_items(capture: &Capture, own_data: &Path) -> (Vec<Item>, Vec<(String
             Some("volume") => {
                 let volume = mount["Name"].as_str().unwrap_or_default();
                 if seen.insert(volume.to_owned()) {
-                    let (item, source) = volume_item(capture, name, volume, destination, own_data);
+                    let (item, source) = volume_item(capture, name, volume, destination, around);
                     sources.extend(source.map(|path| (item.path.clone(), path)));
                     items.push(item);
                 }
@@ -59,7 +80,7 @@ pub fn plan_items(capture: &Capture, own_data: &Path) -> (Vec<Item>, Vec<(String
             Some("bind") => {
                 let host = mount["Source"].as_str().unwrap_or_default();
                 if seen.insert(host.to_owned()) {
-                    let (item, source) = bind_item(name, binds, host, destination, own_data, docker_root);
+                    let (item, source) = bind_item(name, binds, host, destination, around, docker_root);
                     binds += 1;
                     sources.extend(source.map(|path| (item.path.clone(), path)));
                     items.push(item);
@@ -77,14 +98,14 @@ fn volume_item(
     container: &str,
     volume: &str,
     destination: Option<String>,
-    own_data: &Path,
+    around: &Surroundings,
 ) -> (Item, Option<PathBuf>) {
     let inspect = capture.volumes.iter().find(|inspect| inspect["Name"] == volume);
     let source = inspect.and_then(data_path);
     let left_out = match (inspect, &source) {
         (None, _) => None,
         (Some(inspect), None) => Some(elsewhere(inspect)),
-        (_, Some(path)) if touches(path, own_data) => {
+        (_, Some(path)) if touches(path, &around.own_data) => {
             Some("it holds Container Monkey's own data, with the vault in it".to_owned())
         }
         _ => None,
@@ -117,12 +138,12 @@ fn bind_item(
     index: usize,
     host: &str,
     destination: Option<String>,
-    own_data: &Path,
+    around: &Surroundings,
     docker_root: &Path,
 ) -> (Item, Option<PathBuf>) {
     let path = Path::new(host);
-    let left_out = not_data(path, own_data, docker_root);
-    let file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let left_out = not_data(path, around, docker_root);
+    let file = around.kinds.get(path).is_some_and(|kind| kind.is_file());
     let item_path = match path.file_name() {
         // A single file stands in a directory of its own, under its own name.
         Some(name) if file => format!("{container}/binds/{index}/{}", name.to_string_lossy()),
@@ -135,12 +156,10 @@ fn bind_item(
         destination,
         left_out: left_out.clone(),
     };
-    // Links are not followed while reading, but the source itself may be one.
-    let source = || std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    (item, left_out.is_none().then(source))
+    (item, left_out.is_none().then(|| path.to_owned()))
 }
 
-fn not_data(path: &Path, own_data: &Path, docker_root: &Path) -> Option<String> {
+fn not_data(path: &Path, around: &Surroundings, docker_root: &Path) -> Option<String> {
     let text = path.to_string_lossy();
     if path == Path::new("/") {
         return Some("it is the whole host".to_owned());
@@ -149,14 +168,10 @@ fn not_data(path: &Path, own_data: &Path, docker_root: &Path) -> Option<String> 
         return Some("it belongs to the host".to_owned());
     }
     // The kind of file first: a socket under /run is best called a socket.
-    if let Ok(metadata) = std::fs::metadata(path) {
-        let kind = metadata.file_type();
-        if kind.is_socket() {
-            return Some("it is a socket".to_owned());
-        }
-        if kind.is_char_device() || kind.is_block_device() || kind.is_fifo() {
-            return Some("it is a device or pipe".to_owned());
-        }
+    match around.kinds.get(path) {
+        Some(PathKind::Socket) => return Some("it is a socket".to_owned()),
+        Some(PathKind::Special) => return Some("it is a device or pipe".to_owned()),
+        _ => {}
     }
     if NEVER.iter().any(|never| path.starts_with(never)) {
         return Some("it belongs to the host's system".to_owned());
@@ -164,7 +179,8 @@ fn not_data(path: &Path, own_data: &Path, docker_root: &Path) -> Option<String> 
     if path.starts_with(docker_root) || docker_root.starts_with(path) {
         return Some("it is Docker's own directory".to_owned());
     }
-    touches(path, own_data).then(|| "it holds Container Monkey's own data, with the vault in it".to_owned())
+    touches(path, &around.own_data)
+        .then(|| "it holds Container Monkey's own data, with the vault in it".to_owned())
 }
 
 fn touches(path: &Path, own_data: &Path) -> bool {

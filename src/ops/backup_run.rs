@@ -2,11 +2,13 @@
 //! write it into the vault, bring the container back.
 
 use super::{
+    host_paths,
     perform::{self, Gatekeeper, Job, Problem},
     quiesce, settings, vaults,
 };
 use crate::{
-    db, docker,
+    db,
+    docker::{self, Surroundings},
     error::Result,
     model::{
         backup::{Backup, ItemState, State as BackupState, Trigger},
@@ -119,8 +121,11 @@ pub(super) async fn plan(job: &Job, request: &BackupRequest) -> Result<Plan> {
         Some("stop") => Consistency::Stop,
         _ => Consistency::Live,
     };
-    let data = std::fs::canonicalize(&app.config.data).unwrap_or_else(|_| app.config.data.clone());
-    let (mut items, mut sources) = docker::plan_items(&capture, &data);
+    let around = Surroundings {
+        own_data: app.place().await?.data_on_host(&app.config.data),
+        kinds: host_paths::probe(app, docker::bind_sources(&capture)).await?,
+    };
+    let (mut items, mut sources) = docker::plan_items(&capture, &around);
     for item in &mut items {
         let chosen = match item.kind {
             ItemKind::Image => request.include_image,

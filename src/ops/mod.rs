@@ -7,6 +7,7 @@ pub mod bulk;
 pub mod containers;
 pub mod dashboard;
 pub mod delete;
+mod host_paths;
 pub mod perform;
 pub mod quiesce;
 pub mod recovery;

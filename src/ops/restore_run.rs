@@ -204,13 +204,9 @@ fn volume_inspect(manifest: &Manifest, name: &str) -> Value {
 
 /// Bind sources must exist before the container is created.
 async fn paths(restore: &mut Restore<'_>) -> Result<(), Problem> {
-    let source = |plan: &DataPlan| match plan.kind {
-        "bind" => Some(PathBuf::from(&plan.name)),
-        _ => crate::docker::bind_device(&volume_inspect(&restore.manifest, &plan.name)),
-    };
     let plans = restore.review.data.iter().filter(|plan| plan.missing.is_none() && plan.action != "new");
     let paths: Vec<_> = plans
-        .filter_map(|plan| Some((source(plan).filter(|path| !path.exists())?, plan)))
+        .filter_map(|plan| Some((plan.absent.clone()?, plan)))
         .map(|(path, plan)| MakePath { path, file: plan.kind == "bind" && is_file(&plan.path) })
         .collect();
     if paths.is_empty() {

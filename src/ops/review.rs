@@ -1,11 +1,16 @@
 //! What a restore would do, before it does anything: every conflict with what
 //! exists on this host is found here and explained.
 
-use std::{collections::BTreeMap, net::TcpListener};
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::host_paths;
 use crate::{
     app::App,
     docker::{NetworkSummary, VolumeSummary},
@@ -13,6 +18,7 @@ use crate::{
     model::{
         backup::{Backup, ItemState},
         container::{Container, Status},
+        host_path::PathKind,
         manifest::{Item, ItemKind, Manifest},
         restore::{Options, VolumeAction, VolumeChoice},
     },
@@ -68,6 +74,9 @@ pub struct DataPlan {
     pub failed: bool,
     /// An anonymous volume: the new container makes its own.
     pub anonymous: bool,
+    /// The host path that a bind, or a volume that points elsewhere, needs and that is not there.
+    #[serde(skip)]
+    pub absent: Option<PathBuf>,
 }
 
 impl DataPlan {
@@ -128,13 +137,44 @@ struct Host {
     containers: Vec<Container>,
     volumes: Vec<VolumeSummary>,
     networks: Vec<NetworkSummary>,
+    /// What the paths are that the container wants to mount.
+    kinds: BTreeMap<PathBuf, PathKind>,
+}
+
+impl Host {
+    async fn look(app: &App, manifest: &Manifest) -> Result<Self> {
+        let paths = manifest.items.iter().filter(|item| item.left_out.is_none());
+        let paths = paths.filter_map(|item| host_path(manifest, item)).collect();
+        let (containers, volumes, networks, kinds) = tokio::join!(
+            app.docker.containers(),
+            app.docker.volumes(),
+            app.docker.networks(),
+            host_paths::probe(app, paths)
+        );
+        Ok(Self { containers: containers?, volumes: volumes?, networks: networks?, kinds: kinds? })
+    }
+
+    /// Whether something would be lost if the path were replaced.
+    fn is_filled(&self, path: &Path) -> bool {
+        self.kinds.get(path).is_some_and(|kind| kind.is_filled())
+    }
+}
+
+/// The path of the host that a bind, or a volume that points elsewhere, is.
+fn host_path(manifest: &Manifest, item: &Item) -> Option<PathBuf> {
+    match item.kind {
+        ItemKind::Bind => Some(PathBuf::from(&item.name)),
+        ItemKind::Volume => {
+            let inspect = manifest.volumes.iter().find(|volume| volume["Name"] == item.name.as_str())?;
+            crate::docker::bind_device(inspect)
+        }
+        ItemKind::Settings | ItemKind::Image => None,
+    }
 }
 
 /// Works out what a restore would do.
 pub async fn review(app: &App, backup: &Backup, manifest: &Manifest, options: &Options) -> Result<Review> {
-    let (containers, volumes, networks) =
-        tokio::try_join!(app.docker.containers(), app.docker.volumes(), app.docker.networks())?;
-    let host = Host { containers, volumes, networks };
+    let host = Host::look(app, manifest).await?;
     let name = options.new_name.as_ref().map_or_else(|| manifest.container_name.clone(), ToString::to_string);
     let existing = host.containers.iter().find(|container| container.name == name);
     let mut conflicts = Vec::new();
@@ -227,12 +267,16 @@ fn data_plan(
         _ => None,
     };
     let anonymous = kind == "volume" && crate::docker::is_anonymous(manifest, &item.name);
+    let path = host_path(manifest, item);
     let borrowed = (kind == "volume").then(|| borrowed(host, manifest, &item.name)).flatten();
     let exists = if kind == "volume" {
-        borrowed.is_some() || (!anonymous && exists(host, manifest, &item.name))
+        let known = host.volumes.iter().any(|volume| volume.name == item.name);
+        borrowed.is_some()
+            || (!anonymous && (known || path.as_ref().is_some_and(|path| host.is_filled(path))))
     } else {
-        filled(&item.name)
+        path.as_ref().is_some_and(|path| host.is_filled(path))
     };
+    let absent = path.filter(|path| host.kinds.get(path) == Some(&PathKind::Missing));
     let live = borrowed.as_ref().unwrap_or(&item.name);
     let used_by = host
         .containers
@@ -262,15 +306,8 @@ fn data_plan(
         failed: missing.is_some() && item.left_out.is_none(),
         missing,
         anonymous,
+        absent,
     })
-}
-
-/// Whether there is a volume of that name, or data where it would point to.
-fn exists(host: &Host, manifest: &Manifest, name: &str) -> bool {
-    let inspect = manifest.volumes.iter().find(|volume| volume["Name"] == name);
-    let device = inspect.and_then(crate::docker::bind_device);
-    host.volumes.iter().any(|volume| volume.name == name)
-        || device.is_some_and(|path| filled(&path.to_string_lossy()))
 }
 
 /// What another container's anonymous volume is called now, if this one borrows it.
@@ -278,17 +315,6 @@ fn borrowed(host: &Host, manifest: &Manifest, name: &str) -> Option<String> {
     let (owner, path) = crate::docker::owner(manifest, name)?;
     let owner = host.containers.iter().find(|container| container.name == owner)?;
     owner.volumes.iter().find(|mount| mount.destination == path).map(|mount| mount.name.clone())
-}
-
-/// A host path with something in it. What cannot be looked at counts as filled.
-fn filled(path: &str) -> bool {
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_some())
-        }
-        Ok(metadata) => metadata.len() > 0 || !metadata.is_file(),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-    }
 }
 
 fn decide(
@@ -418,7 +444,7 @@ fn ports(host: &Host, manifest: &Manifest, options: &Options, replaced: Option<&
 
 /// Whether something on this host listens there. Only for TCP, and only where we share the host's network.
 fn busy(port: &str, protocol: &str) -> bool {
-    let in_container = std::path::Path::new("/.dockerenv").exists();
+    let in_container = Path::new("/.dockerenv").exists();
     match port.parse::<u16>() {
         Ok(port) if port != 0 && protocol == "tcp" && !in_container => {
             let tried = TcpListener::bind(("0.0.0.0", port));

@@ -74,6 +74,11 @@ pub(super) fn commit(target: &Path, run: &str, result: &mut RestoreResult) -> Re
     let (base, staging) = staging(target, run);
     let failed = |error: io::Error| VaultError::io(&staging, &error);
     let plan = File::open(staging.join("plan")).map_err(failed)?;
+    // A worker that outlived its server may be at it: wait for it, then there is nothing left to do.
+    plan.lock().map_err(failed)?;
+    if !staging.exists() {
+        return Ok(());
+    }
     let mut commit = Commit { base, staging: staging.clone(), directories: Vec::new(), result };
     for line in BufReader::new(plan).lines() {
         let line = line.map_err(failed)?;

@@ -42,7 +42,13 @@ pub(super) fn run(
         manifest: task.manifest.clone(),
         trigger: task.trigger,
         note: task.note.clone(),
-        sources: sources.map(|(item, path)| Source { item: item.clone(), host_path: path.clone() }).collect(),
+        sources: sources
+            .map(|(item, path)| {
+                // Links are not followed while reading, but the source itself may be one.
+                let host_path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+                Source { item: item.clone(), host_path }
+            })
+            .collect(),
         image,
         failed,
     };

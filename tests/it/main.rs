@@ -3,6 +3,8 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::unused_self,
+    clippy::too_many_lines,
+    clippy::unnecessary_debug_formatting,
     reason = "a test ends where something is not as it should be"
 )]
 //! The real program against the real Docker engine. One story a file; what they share is in `harness`.

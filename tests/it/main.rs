@@ -12,6 +12,7 @@
 mod architecture;
 mod bulk;
 mod containers;
+mod dashboard;
 mod faults;
 mod files;
 mod harness;

@@ -257,7 +257,9 @@ fn shown(usage: &Usage) -> Shown {
 
 /// 120 by 32; the highest value of the time shown, but at least 5 percent, is the top.
 fn spark(usage: &Usage) -> Spark {
-    let slices = slices(&usage.history, HISTORY, POINTS);
+    // Since measuring began, at least a minute.
+    let since = usage.history.iter().map(|(age, _)| *age).max().unwrap_or(0).clamp(60, HISTORY);
+    let slices = slices(&usage.history, since.next_multiple_of(POINTS), POINTS);
     let highest = slices.iter().map(|(_, value)| *value).fold(0.0, f64::max);
     let top = highest.max(5.0);
     let mut line = String::new();

@@ -1,17 +1,19 @@
-//! Images: inspect, load, import, tag, count.
+//! Images: list, inspect, load, import, tag, remove, count.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+use chrono::DateTime;
 use futures::Stream;
 use http_body_util::BodyExt;
 use hyper::{Method, Response, body::Incoming};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    client::{Docker, LONG, escape},
+    client::{Docker, LONG, escape, json as read_json},
     error::DockerError,
 };
+use crate::model::image::Image;
 
 /// How many there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,7 +26,46 @@ pub struct Counts {
     pub networks: usize,
 }
 
+/// What a deletion did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Ids of images and layers that are gone.
+    pub deleted: Vec<String>,
+    /// Names that were taken away.
+    pub untagged: Vec<String>,
+    /// Bytes freed, where the engine tells.
+    pub freed: u64,
+}
+
 impl Docker {
+    /// All images but those that are only layers of others; which containers use them is for the
+    /// caller to say.
+    pub async fn images(&self) -> Result<Vec<Image>, DockerError> {
+        let answer = self.get("/images/json").await?;
+        Ok(answer.as_array().into_iter().flatten().map(image).collect())
+    }
+
+    /// Deletes an image or one of its names. `force` also takes it from stopped containers.
+    pub async fn remove_image(&self, name: &str, force: bool) -> Result<Removed, DockerError> {
+        let path = format!("/images/{}?force={force}", escape(name));
+        let limit = Duration::from_secs(300);
+        let answer = read_json(self.call(Method::DELETE, &path, None, limit).await?).await?;
+        Ok(removed(&answer, 0))
+    }
+
+    /// Deletes images that no name leads to and no container uses, or only those of them with this label.
+    pub async fn prune_images(&self, label: Option<&str>) -> Result<Removed, DockerError> {
+        let mut filters = json!({ "dangling": ["true"] });
+        if let Some(label) = label {
+            filters["label"] = json!([label]);
+        }
+        let path = format!("/images/prune?filters={}", escape(&filters.to_string()));
+        let limit = Duration::from_secs(1800);
+        let answer = read_json(self.call(Method::POST, &path, None, limit).await?).await?;
+        let freed = answer["SpaceReclaimed"].as_u64().unwrap_or(0);
+        Ok(removed(&answer["ImagesDeleted"], freed))
+    }
+
     /// Counts what the dashboard shows.
     pub async fn counts(&self) -> Result<Counts, DockerError> {
         let (images, volumes, networks) =
@@ -104,6 +145,32 @@ impl Docker {
             told.iter().rev().find_map(|line| line["status"].as_str().filter(|id| id.starts_with("sha256:")));
         id.map(str::to_owned).ok_or_else(|| DockerError::Answer("the import told no image id".to_owned()))
     }
+}
+
+fn image(row: &Value) -> Image {
+    let names = |field: &str| -> Vec<String> {
+        let names = row[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.filter(|name| !name.starts_with("<none>")).map(str::to_owned).collect()
+    };
+    let (tags, digests) = (names("RepoTags"), names("RepoDigests"));
+    Image {
+        id: row["Id"].as_str().unwrap_or_default().to_owned(),
+        dangling: tags.is_empty() && digests.is_empty(),
+        tags,
+        digests,
+        size: row["Size"].as_u64().unwrap_or(0),
+        created: row["Created"].as_i64().and_then(|at| DateTime::from_timestamp(at, 0)),
+        in_use: false,
+        containers: Vec::new(),
+    }
+}
+
+fn removed(list: &Value, freed: u64) -> Removed {
+    let told = |field: &str| -> Vec<String> {
+        let rows = list.as_array().into_iter().flatten();
+        rows.filter_map(|row| row[field].as_str().map(str::to_owned)).collect()
+    };
+    Removed { deleted: told("Deleted"), untagged: told("Untagged"), freed }
 }
 
 /// The engine's progress lines; an error line fails.

@@ -7,18 +7,10 @@ use super::{
     endpoints,
     error::DockerError,
 };
-use crate::model::progress::{Level, Note};
-
-/// A row of the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkSummary {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its subnets in CIDR form.
-    pub subnets: Vec<String>,
-}
+use crate::model::{
+    network::Network,
+    progress::{Level, Note},
+};
 
 /// Networks that every engine has; they are never made or removed.
 pub fn is_built_in(name: &str) -> bool {
@@ -32,18 +24,10 @@ pub fn subnets(network: &Value) -> Vec<String> {
 }
 
 impl Docker {
-    /// All networks.
-    pub async fn networks(&self) -> Result<Vec<NetworkSummary>, DockerError> {
+    /// All networks; which containers are in them is for the caller to say.
+    pub async fn networks(&self) -> Result<Vec<Network>, DockerError> {
         let answer = self.get("/networks").await?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let rows = answer.as_array().into_iter().flatten();
-        Ok(rows
-            .map(|row| NetworkSummary {
-                id: text(&row["Id"]),
-                name: text(&row["Name"]),
-                subnets: subnets(row),
-            })
-            .collect())
+        Ok(answer.as_array().into_iter().flatten().map(network).collect())
     }
 
     /// The raw inspect; `None` when there is none of that name or id.
@@ -94,6 +78,28 @@ impl Docker {
         let body = json!({ "Container": container, "Force": true });
         self.post(&format!("/networks/{}/disconnect", escape(network)), Some(&body)).await?;
         Ok(())
+    }
+}
+
+fn network(row: &Value) -> Network {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let name = text(&row["Name"]);
+    let labels = ["com.docker.compose.project", "com.docker.stack.namespace"];
+    let subnets = subnets(row);
+    Network {
+        id: text(&row["Id"]),
+        driver: text(&row["Driver"]),
+        scope: text(&row["Scope"]),
+        internal: row["Internal"].as_bool().unwrap_or(false),
+        ipv6: row["EnableIPv6"].as_bool().unwrap_or(false),
+        subnet: subnets.first().cloned().unwrap_or_default(),
+        gateway: text(&row["IPAM"]["Config"][0]["Gateway"]),
+        subnets,
+        containers: Vec::new(),
+        built_in: is_built_in(&name),
+        stack: labels.iter().find_map(|label| row["Labels"][*label].as_str().map(str::to_owned)),
+        created: row["Created"].as_str().and_then(|at| at.parse().ok()),
+        name,
     }
 }
 

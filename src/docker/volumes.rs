@@ -1,13 +1,22 @@
 //! Volumes: list, inspect, make, remove.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::Duration,
+};
 
+use chrono::{DateTime, Utc};
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
-    client::{Docker, escape},
+    client::{Docker, escape, json as read_json},
     error::DockerError,
 };
+
+/// How long the engine may take to measure all volumes.
+const MEASURE: Duration = Duration::from_secs(30 * 60);
 
 /// A row of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +25,14 @@ pub struct VolumeSummary {
     pub name: String,
     /// Its driver.
     pub driver: String,
+    /// Where the engine keeps it.
+    pub mountpoint: String,
+    /// When it was made; some drivers do not tell.
+    pub created: Option<DateTime<Utc>>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Where its files are on this host, see [`data_path`].
+    pub data: Option<PathBuf>,
 }
 
 impl Docker {
@@ -24,7 +41,26 @@ impl Docker {
         let answer = self.get("/volumes").await?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let rows = answer["Volumes"].as_array().into_iter().flatten();
-        Ok(rows.map(|row| VolumeSummary { name: text(&row["Name"]), driver: text(&row["Driver"]) }).collect())
+        Ok(rows
+            .map(|row| VolumeSummary {
+                name: text(&row["Name"]),
+                driver: text(&row["Driver"]),
+                mountpoint: text(&row["Mountpoint"]),
+                created: row["CreatedAt"].as_str().and_then(|at| at.parse().ok()),
+                labels: serde_json::from_value(row["Labels"].clone()).unwrap_or_default(),
+                data: data_path(row),
+            })
+            .collect())
+    }
+
+    /// Bytes that each volume takes. The engine walks through all of them: minutes on a full host.
+    pub async fn volume_sizes(&self) -> Result<HashMap<String, u64>, DockerError> {
+        // Older engines measure images and containers too, and can't be asked for less.
+        let path = if self.api().await? >= 42 { "/system/df?type=volume" } else { "/system/df" };
+        let answer = read_json(self.call(Method::GET, path, None, MEASURE).await?).await?;
+        let rows = answer["Volumes"].as_array().into_iter().flatten();
+        let size = |row: &Value| Some((row["Name"].as_str()?.to_owned(), row["UsageData"]["Size"].as_u64()?));
+        Ok(rows.filter_map(size).collect())
     }
 
     /// The raw inspect; `None` when there is none of that name.

@@ -4,9 +4,12 @@
 pub mod backup;
 pub mod batch;
 pub mod container;
+pub mod files;
 pub mod host_path;
+pub mod image;
 pub mod manifest;
 pub mod names;
+pub mod network;
 pub mod progress;
 pub mod restore;
 pub mod run;
@@ -15,3 +18,4 @@ pub mod stack;
 pub mod stats;
 pub mod user;
 pub mod vault;
+pub mod volume;

@@ -89,6 +89,37 @@ checked_name!(
     docker_name
 );
 checked_name!(
+    /// An image by id, id prefix, or name with tag or digest.
+    ImageRef,
+    |text| {
+        let bytes = text.bytes();
+        let safe = bytes.clone().next().is_some_and(|b| b.is_ascii_alphanumeric())
+            && text.len() <= 512
+            && !text.contains("..")
+            && bytes.clone().all(|b| b.is_ascii_alphanumeric() || b"_.-:/@".contains(&b));
+        if safe {
+            Ok(())
+        } else {
+            Err(format!("“{}” is not the id or name of an image.", shorten(text)))
+        }
+    }
+);
+checked_name!(
+    /// A network by id, unique id prefix or name. The engine allows more in these names than in others.
+    NetworkRef,
+    |text| {
+        let safe = !text.is_empty()
+            && text.len() <= 255
+            && !text.starts_with(['-', '.'])
+            && !text.chars().any(|c| c.is_control() || "/\\?#".contains(c));
+        if safe {
+            Ok(())
+        } else {
+            Err(format!("“{}” is not the id or name of a network.", shorten(text)))
+        }
+    }
+);
+checked_name!(
     /// A backup by snapshot id (or a prefix of at least 8 hex digits) or by file name.
     BackupRef,
     |text| {

@@ -13,13 +13,14 @@ use serde_json::Value;
 use super::host_paths;
 use crate::{
     app::App,
-    docker::{NetworkSummary, VolumeSummary},
+    docker::VolumeSummary,
     error::Result,
     model::{
         backup::{Backup, ItemState},
         container::{Container, Status},
         host_path::PathKind,
         manifest::{Item, ItemKind, Manifest},
+        network::Network,
         restore::{Options, VolumeAction, VolumeChoice},
     },
 };
@@ -136,7 +137,7 @@ pub struct Conflict {
 struct Host {
     containers: Vec<Container>,
     volumes: Vec<VolumeSummary>,
-    networks: Vec<NetworkSummary>,
+    networks: Vec<Network>,
     /// What the paths are that the container wants to mount.
     kinds: BTreeMap<PathBuf, PathKind>,
 }

@@ -25,7 +25,7 @@ use crate::{
     vitals::Sampler,
     worker::{
         launch::{self, Listener, Silent},
-        order::{Answer, Failure, Order, Task},
+        order::{Answer, Failure, FilesTask, Order, Task},
         place::{Beside, Place},
     },
 };
@@ -168,6 +168,17 @@ impl App {
         let vault = if task.needs_vault() { Some(vault?) } else { None };
         let order = Order { vault, docker_host: self.config.docker_host.clone(), task };
         launch::run(self.place().await?, order, listener, cancel).await
+    }
+
+    /// Looks at files of a volume in a worker process. It gets no key of the vault.
+    pub async fn look(&self, task: FilesTask) -> Result<Answer, Failure> {
+        self.run_worker(Task::Files(task), &mut Silent, &self.shutdown).await
+    }
+
+    /// The same for tasks whose answer bytes follow.
+    pub async fn stream(&self, task: FilesTask) -> Result<(Answer, launch::Bytes), Failure> {
+        let order = Order { vault: None, docker_host: None, task: Task::Files(task) };
+        launch::stream(self.place().await?, order, self.shutdown.clone()).await
     }
 
     /// The token that cancels this run; made when the run begins.

@@ -43,6 +43,14 @@ pub enum AppError {
     /// 413.
     #[error("{0}")]
     TooLarge(String),
+    /// 415: a file that can't be shown as text.
+    #[error("{message}")]
+    NotText {
+        /// What it is and what to do.
+        message: String,
+        /// Its bytes.
+        size: u64,
+    },
     /// 422.
     #[error("{0}")]
     Impossible(String),
@@ -97,6 +105,7 @@ impl AppError {
             Self::Invalid { .. } => 400,
             Self::Conflict(_) | Self::RestoreConflict { .. } => 409,
             Self::TooLarge(_) => 413,
+            Self::NotText { .. } => 415,
             Self::Impossible(_) => 422,
             Self::TooMany(_) => 429,
             Self::Unavailable { .. } => 503,
@@ -150,6 +159,7 @@ impl From<crate::worker::order::Failure> for AppError {
         use crate::worker::order::FailureKind;
         match failure.kind {
             FailureKind::BackupMissing => Self::NotFound("That backup".into()),
+            FailureKind::FileMissing => Self::NotFound(failure.message.into()),
             FailureKind::VaultMissing | FailureKind::Vault | FailureKind::Docker => {
                 Self::unavailable(failure.message.clone(), Some(Box::new(failure)))
             }

@@ -94,6 +94,9 @@ fn api(status: StatusCode, error: &AppError) -> Response {
         AppError::Invalid { fields, .. } if !fields.is_empty() => {
             body.insert("fields".to_owned(), json!(fields));
         }
+        AppError::NotText { size, .. } => {
+            body.insert("size".to_owned(), json!(size));
+        }
         AppError::RestoreConflict { status, existing_volumes, .. } => {
             body.insert("status".to_owned(), json!(status));
             body.insert("existing_volumes".to_owned(), json!(existing_volumes));

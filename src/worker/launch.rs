@@ -1,5 +1,12 @@
 //! Starts a worker, feeds it its order and listens to it.
 
+use std::time::Duration;
+
+use futures::{
+    StreamExt,
+    stream::{BoxStream, try_unfold},
+};
+use tokio::{io::AsyncReadExt, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -7,6 +14,9 @@ use super::{
     place::Place,
     process::{Process, died},
 };
+
+/// Bytes in hand per stream.
+const CHUNK: usize = 64 * 1024;
 
 /// Who hears what the worker says.
 #[async_trait::async_trait]
@@ -58,6 +68,47 @@ pub async fn run(
             Err(failure)
         }
     }
+}
+
+/// The bytes that follow a worker's answer. An error means that they are not all there.
+pub type Bytes = BoxStream<'static, std::io::Result<bytes::Bytes>>;
+
+/// How long a worker may take until its bytes begin.
+const FIRST_ANSWER: Duration = Duration::from_secs(60);
+
+/// Runs one order whose answer is followed by raw bytes. Dropping the bytes kills the worker, and
+/// so does `stop`, which breaks them off.
+pub async fn stream(
+    place: &Place,
+    order: Order,
+    stop: CancellationToken,
+) -> Result<(Answer, Bytes), Failure> {
+    let mut process = Process::start(place, order).await?;
+    let line = match timeout(FIRST_ANSWER, process.line()).await {
+        Ok(line) => line?,
+        Err(_) => return Err(died("it did not answer in time")),
+    };
+    let Some(line) = line else {
+        return Err(process.end().await.err().unwrap_or_else(|| died("it said nothing")));
+    };
+    let answer = match serde_json::from_str::<Event>(&line) {
+        Ok(Event::Answer(answer)) => (*answer)?,
+        Ok(_) => return Err(died("it said something else first")),
+        Err(error) => return Err(died(&format!("it said something odd ({error})"))),
+    };
+    // The worker ends when its standard input does, so the process is kept as long as somebody reads.
+    let bytes = try_unfold((process, stop), |(mut process, stop)| async move {
+        let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
+        let read = tokio::select! {
+            read = process.stdout.read_buf(&mut chunk) => read?,
+            () = stop.cancelled() => return Err(std::io::Error::other("the server stops")),
+        };
+        if read > 0 {
+            return Ok(Some((chunk.freeze(), (process, stop))));
+        }
+        process.end().await.map(|()| None).map_err(std::io::Error::other)
+    });
+    Ok((answer, bytes.boxed()))
 }
 
 /// Listens until the answer; `None` when the worker ended without one.

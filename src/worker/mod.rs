@@ -6,7 +6,9 @@
 //! Killing it at any time is safe: a backup becomes visible only with its last
 //! write, and a restore replaces nothing before it has said so and was answered.
 
+mod archive;
 mod backup;
+mod files;
 pub mod launch;
 pub mod order;
 pub mod place;

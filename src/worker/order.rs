@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     backup::{Backup, Trigger},
+    files::{ByteRange, Excerpt, InnerPath, Listing, StreamHead, Window},
     host_path::PathKind,
     manifest::{ImageRecord, Manifest},
     progress::{Note, Progress},
@@ -77,12 +78,47 @@ pub enum Task {
         /// The directories that it staged files in.
         targets: Vec<PathBuf>,
     },
+    /// Look at files of a volume. Answer: [`Answer::Files`]; bytes may follow it.
+    Files(FilesTask),
+}
+
+/// See [`Task::Files`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FilesTask {
+    /// Directory on the host that is never left, whatever links in it say.
+    pub root: PathBuf,
+    /// Path inside of it.
+    pub path: InnerPath,
+    /// What to do there.
+    pub look: Look,
+}
+
+/// What to do with a file or folder. None of them changes anything.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// List a folder. Answer: [`Seen::Listing`].
+    List(Window),
+    /// Read the beginning of a text file. Answer: [`Seen::Excerpt`].
+    Read {
+        /// Bytes at most.
+        limit: u64,
+    },
+    /// Send a file, or a folder as tar. Answer: [`Seen::Stream`], then the bytes.
+    Send {
+        /// Only this part of a file.
+        range: Option<ByteRange>,
+        /// Only if the file's tag is still this one; else all of it.
+        if_tag: Option<String>,
+        /// First part of the names in an archive, encoded like a path.
+        prefix: String,
+    },
 }
 
 impl Task {
     /// Whether it works with the vault.
     pub const fn needs_vault(&self) -> bool {
-        !matches!(self, Self::Probe { .. } | Self::MakePaths { .. } | Self::Resume { .. })
+        !matches!(self, Self::Probe { .. } | Self::MakePaths { .. } | Self::Resume { .. } | Self::Files(_))
     }
 
     /// Whether it talks to the engine.
@@ -99,6 +135,7 @@ impl Task {
         match self {
             Self::Backup(task) => task.sources.iter_mut().map(|(_, path)| (path, Need::Read)).collect(),
             Self::Probe { paths } => paths.iter_mut().map(|path| (path, Need::Read)).collect(),
+            Self::Files(task) => vec![(&mut task.root, Need::Read)],
             Self::MakePaths { paths } => paths
                 .iter_mut()
                 .map(|make| (&mut make.path, if make.file { Need::MakeFile } else { Need::Make }))
@@ -221,6 +258,8 @@ pub enum Answer {
     },
     /// What the paths are, in the order they were named.
     Probed(Vec<PathKind>),
+    /// What was seen of a volume's files.
+    Files(Seen),
     /// Files are back.
     Restored(Restored),
     /// Bytes freed.
@@ -233,6 +272,18 @@ pub enum Answer {
         /// See above.
         finished: bool,
     },
+}
+
+/// See [`Answer::Files`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// Part of a folder.
+    Listing(Listing),
+    /// The beginning of a file.
+    Excerpt(Excerpt),
+    /// Raw bytes follow this line until the end. Only with exit code 0 they are all there.
+    Stream(StreamHead),
 }
 
 /// See [`Answer::Restored`].
@@ -270,6 +321,8 @@ pub enum FailureKind {
     Vault,
     /// No such backup.
     BackupMissing,
+    /// No such file in the volume.
+    FileMissing,
     /// Docker did not do it.
     Docker,
     /// The worker itself died or was killed.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    backup,
+    backup, files,
     order::{Answer, Event, Failure, FailureKind, Gate, Order, Task},
     probe,
     report::Report,
@@ -73,6 +73,9 @@ pub fn serve() -> std::process::ExitCode {
         replies: Mutex::new(listen(committing.clone())),
         committing,
     };
+    if let Task::Files(task) = &order.task {
+        return files::serve(task);
+    }
     let answer = perform(&order, &context);
     Report::send(&Event::Answer(Box::new(answer)));
     std::process::ExitCode::SUCCESS
@@ -133,7 +136,9 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             restore::load_image(vault, order.docker_host.as_deref(), backup, context)
         }
         Task::Restore { backup, run, items } => restore::files(&vault, backup, run, items, context),
-        Task::Create | Task::Probe { .. } | Task::MakePaths { .. } | Task::Resume { .. } => Ok(Answer::Done),
+        Task::Create | Task::Probe { .. } | Task::MakePaths { .. } | Task::Resume { .. } | Task::Files(_) => {
+            Ok(Answer::Done)
+        }
     }
 }
 

@@ -1,0 +1,353 @@
+//! Looks at files of a volume: lists a folder, reads the beginning of a file,
+//! sends a file. Nothing here writes.
+//!
+//! Whatever is in the volume is hostile. Paths are resolved by the kernel with
+//! the volume as the root (`openat2`), so no link, wherever it points and
+//! whenever it is changed, leads out of it. What is opened is first looked at
+//! through a handle that opens nothing (`O_PATH`), and read through that same
+//! handle: a pipe or device is never touched, and nobody can put one in between.
+
+use std::{
+    cmp::Reverse,
+    fs::File,
+    io::{Read, Seek, SeekFrom, Write},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::Path,
+    process::ExitCode,
+};
+
+use nix::{
+    dir::{Dir, Type},
+    errno::Errno,
+    fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, readlinkat},
+    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
+};
+
+use super::{
+    archive,
+    order::{Answer, Event, Failure, FailureKind, FilesTask, Look, Seen},
+    report::Report,
+};
+use crate::model::files::{
+    ByteRange, Entry, EntryKind, Excerpt, InnerPath, Listing, SortBy, StreamHead, Window, encode,
+};
+
+/// Does the task. A failure before the first byte is an answer; one after it ends the process
+/// with another exit code than 0.
+pub(super) fn serve(task: &FilesTask) -> ExitCode {
+    match look(task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            Report::send(&Event::Answer(Box::new(Err(failure))));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn look(task: &FilesTask) -> Result<(), Failure> {
+    let place = Place::open(&task.root, &task.path)?;
+    match &task.look {
+        Look::List(window) => answer(Seen::Listing(place.list(*window)?)),
+        Look::Read { limit } => answer(Seen::Excerpt(place.read(*limit)?)),
+        Look::Send { prefix, .. } if kind(place.stat.st_mode) == EntryKind::Dir => {
+            let folder = place.folder()?;
+            answer(Seen::Stream(StreamHead { size: None, part: None, ..place.head() }));
+            finish(archive::pack(folder, prefix, output()));
+        }
+        Look::Send { range, if_tag, .. } => place.send(*range, if_tag.as_deref())?,
+    }
+    Ok(())
+}
+
+fn answer(seen: Seen) {
+    Report::send(&Event::Answer(Box::new(Ok(Answer::Files(seen)))));
+}
+
+/// Standard output without the line buffer.
+fn output() -> std::io::Result<File> {
+    Ok(std::io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+/// After the answer nothing can be told any more but by the exit code.
+fn finish(done: std::io::Result<()>) {
+    if let Err(error) = done {
+        eprintln!("{error}");
+        std::process::exit(4);
+    }
+}
+
+/// A file or folder, held but not opened.
+struct Place<'a> {
+    handle: OwnedFd,
+    stat: FileStat,
+    path: &'a InnerPath,
+}
+
+impl<'a> Place<'a> {
+    fn open(root: &Path, path: &'a InnerPath) -> Result<Self, Failure> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let root = open(root, flags, Mode::empty()).map_err(no_root)?;
+        let bytes = path.bytes();
+        let relative: &[u8] = if bytes.is_empty() { b"." } else { &bytes };
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        // Something was renamed meanwhile: the kernel asks to try again.
+        let mut tries = (0..100)
+            .map(|_| openat2(&root, relative, how))
+            .skip_while(|opened| matches!(opened, Err(Errno::EAGAIN)));
+        let handle = tries.next().unwrap_or(Err(Errno::EAGAIN)).map_err(|error| refused(path, error))?;
+        let stat = fstat(&handle).map_err(|error| refused(path, error))?;
+        Ok(Self { handle, stat, path })
+    }
+
+    fn entry(&self) -> Entry {
+        entry(self.path.name().to_owned(), &self.stat, None)
+    }
+
+    /// Opens what the handle holds, whatever has happened to its name.
+    fn reopen(&self, flags: OFlag) -> Result<OwnedFd, Failure> {
+        let own = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
+        let opened =
+            open(own.as_str(), flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty());
+        opened.map_err(|error| refused(self.path, error))
+    }
+
+    fn folder(&self) -> Result<OwnedFd, Failure> {
+        match kind(self.stat.st_mode) {
+            EntryKind::Dir => self.reopen(OFlag::O_RDONLY | OFlag::O_DIRECTORY),
+            other => Err(wrong_kind(self.path, other, "a folder")),
+        }
+    }
+
+    fn file(&self) -> Result<File, Failure> {
+        match kind(self.stat.st_mode) {
+            EntryKind::File => Ok(self.reopen(OFlag::O_RDONLY)?.into()),
+            other => Err(wrong_kind(self.path, other, "a file")),
+        }
+    }
+
+    fn list(&self, window: Window) -> Result<Listing, Failure> {
+        let failed = |error| refused(self.path, error);
+        let mut dir = Dir::from_fd(self.folder()?).map_err(failed)?;
+        let mut rows = Vec::new();
+        for found in dir.iter() {
+            let found = found.map_err(failed)?;
+            let name = found.file_name();
+            if ![b".".as_slice(), b".."].contains(&name.to_bytes()) {
+                rows.push((name.to_owned(), found.file_type()));
+            }
+        }
+        let stat = |name: &std::ffi::CStr| fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok();
+        // Not every file system says with the name what it is; size and time are never with it.
+        let mut rows: Vec<_> = rows
+            .into_iter()
+            .map(|(name, told)| {
+                let known = told.filter(|_| window.sort == SortBy::Name);
+                let stat = if known.is_none() { stat(&name) } else { None };
+                let folder = match (known, &stat) {
+                    (Some(kind), _) => kind == Type::Directory,
+                    (None, Some(stat)) => kind(stat.st_mode) == EntryKind::Dir,
+                    (None, None) => false,
+                };
+                let order = match window.sort {
+                    SortBy::Name => 0,
+                    SortBy::Size => stat.map_or(0, |stat| stat.st_size),
+                    SortBy::Modified => stat.map_or(0, |stat| stat.st_mtime),
+                };
+                (!folder, order, name)
+            })
+            .collect();
+        let folders = rows.iter().filter(|row| !row.0).count();
+        let name = |name: &std::ffi::CString| (name.as_bytes().to_ascii_lowercase(), name.clone());
+        if window.descending {
+            rows.sort_by_cached_key(|row| (row.0, Reverse((row.1, name(&row.2)))));
+        } else {
+            rows.sort_by_cached_key(|row| (row.0, row.1, name(&row.2)));
+        }
+        let total = rows.len();
+        let page = rows.iter().skip(window.offset).take(window.limit);
+        let entries = page.filter_map(|(_, _, name)| {
+            let stat = stat(name)?;
+            let link = (kind(stat.st_mode) == EntryKind::Symlink).then(|| readlinkat(&dir, name.as_c_str()));
+            let target = link
+                .and_then(Result::ok)
+                .map(|target| encode(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str())));
+            Some(entry(encode(name.as_bytes()), &stat, target))
+        });
+        Ok(Listing { entries: entries.collect(), total, folders })
+    }
+
+    fn read(&self, limit: u64) -> Result<Excerpt, Failure> {
+        let mut bytes = Vec::new();
+        let read = self.file()?.take(limit + 1).read_to_end(&mut bytes);
+        read.map_err(|error| unreadable(self.path, &error))?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let truncated = bytes.len() > limit;
+        bytes.truncate(limit);
+        let (content, utf8) = text(&bytes, truncated);
+        Ok(Excerpt { entry: self.entry(), content, utf8, truncated })
+    }
+
+    fn head(&self) -> StreamHead {
+        let size = u64::try_from(self.stat.st_size).unwrap_or(0);
+        let (seconds, nanos, inode) = (self.stat.st_mtime, self.stat.st_mtime_nsec, self.stat.st_ino);
+        StreamHead {
+            size: Some(size),
+            part: Some((0, size)),
+            partial: false,
+            tag: format!("{inode:x}-{size:x}-{seconds:x}.{nanos:x}"),
+            modified: seconds,
+        }
+    }
+
+    fn send(&self, range: Option<ByteRange>, if_tag: Option<&str>) -> Result<(), Failure> {
+        let mut file = self.file()?;
+        let mut head = self.head();
+        if let Some(range) = range.filter(|_| if_tag.is_none_or(|tag| tag == head.tag)) {
+            head.part = range.within(head.size.unwrap_or(0));
+            head.partial = true;
+        }
+        let (start, length) = head.part.unwrap_or((0, 0));
+        file.seek(SeekFrom::Start(start)).map_err(|error| unreadable(self.path, &error))?;
+        answer(Seen::Stream(head));
+        finish(copy(&mut file, length));
+        Ok(())
+    }
+}
+
+fn copy(file: &mut File, length: u64) -> std::io::Result<()> {
+    let mut out = output()?;
+    let copied = std::io::copy(&mut file.take(length), &mut out)?;
+    out.flush()?;
+    if copied < length {
+        Err(std::io::Error::other("the file became shorter while it was read"))
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) fn kind(mode: u32) -> EntryKind {
+    let format = SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits());
+    match format {
+        SFlag::S_IFDIR => EntryKind::Dir,
+        SFlag::S_IFREG => EntryKind::File,
+        SFlag::S_IFLNK => EntryKind::Symlink,
+        SFlag::S_IFIFO => EntryKind::Fifo,
+        SFlag::S_IFSOCK => EntryKind::Socket,
+        _ => EntryKind::Device,
+    }
+}
+
+fn entry(name: String, stat: &FileStat, target: Option<String>) -> Entry {
+    Entry {
+        name,
+        kind: kind(stat.st_mode),
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        modified: stat.st_mtime,
+        target,
+    }
+}
+
+/// Text, if it is text, and whether it is UTF-8. A character cut in two at the end is dropped.
+fn text(bytes: &[u8], cut: bool) -> (Option<String>, bool) {
+    // Text has no control characters but these; programs and pictures are full of them.
+    let odd = |byte: &u8| *byte < 0x20 && !b"\t\n\r\x08\x0b\x0c\x1b".contains(byte);
+    if bytes.iter().any(odd) {
+        return (None, false);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text.to_owned()), true),
+        Err(error) if cut && error.error_len().is_none() => {
+            let whole = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            (Some(String::from_utf8_lossy(whole).into_owned()), true)
+        }
+        Err(_) => (Some(String::from_utf8_lossy(bytes).into_owned()), false),
+    }
+}
+
+fn failure(kind: FailureKind, message: String, detail: &dyn std::fmt::Display) -> Failure {
+    Failure { kind, message, detail: detail.to_string() }
+}
+
+fn shown(path: &InnerPath) -> String {
+    if path.is_root() {
+        "the volume".to_owned()
+    } else {
+        format!("“{}”", crate::model::files::shown(path.as_str()))
+    }
+}
+
+/// The volume itself can't be reached.
+fn no_root(error: Errno) -> Failure {
+    let message = match error {
+        Errno::EACCES | Errno::EPERM => {
+            "The files of this volume can't be read: permission denied. Container Monkey must run as root \
+             to read volumes where Docker keeps them."
+                .to_owned()
+        }
+        Errno::ENOENT | Errno::ENOTDIR => {
+            "The files of this volume are not where Docker says. Is its disk mounted, and does Docker run on \
+             the same machine as Container Monkey?"
+                .to_owned()
+        }
+        other => format!("The files of this volume can't be read: {}.", other.desc()),
+    };
+    failure(FailureKind::Other, message, &error)
+}
+
+fn refused(path: &InnerPath, error: Errno) -> Failure {
+    let what = shown(path);
+    match error {
+        Errno::ENOENT | Errno::ENOTDIR => {
+            failure(FailureKind::FileMissing, format!("{what} in this volume"), &error)
+        }
+        Errno::ELOOP => {
+            failure(FailureKind::Other, format!("The links on the way to {what} can't be followed."), &error)
+        }
+        Errno::ENAMETOOLONG => {
+            failure(FailureKind::Other, format!("The path to {what} is too long."), &error)
+        }
+        Errno::ENOSYS => failure(
+            FailureKind::Other,
+            "Looking into volumes safely needs Linux 5.6 or newer (the system call openat2).".to_owned(),
+            &error,
+        ),
+        other => failure(FailureKind::Other, format!("{what} can't be opened: {}.", other.desc()), &error),
+    }
+}
+
+fn unreadable(path: &InnerPath, error: &std::io::Error) -> Failure {
+    failure(FailureKind::Other, format!("{} can't be read: {error}.", shown(path)), error)
+}
+
+fn wrong_kind(path: &InnerPath, kind: EntryKind, wanted: &str) -> Failure {
+    let is = match kind {
+        EntryKind::Dir => "a folder",
+        EntryKind::File => "a file",
+        EntryKind::Symlink => "a link; open what it points to instead",
+        EntryKind::Fifo => "a named pipe, which holds nothing",
+        EntryKind::Socket => "a socket, which holds nothing",
+        EntryKind::Device => "a device and is not opened",
+    };
+    failure(FailureKind::Other, format!("{} is not {wanted}: it is {is}.", shown(path)), &"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_told_from_other_files() {
+        assert_eq!(text(b"a\tb\n", false), (Some("a\tb\n".to_owned()), true));
+        assert!(text("gr\u{fc}n".as_bytes(), false).1);
+        assert_eq!(text(b"gr\xfcn", false), (Some("gr\u{FFFD}n".to_owned()), false));
+        assert_eq!(text(b"\x7fELF\x02\x01\x01\x00", false).0, None);
+        // Cut in the middle of a character.
+        assert_eq!(text(b"ab\xc3", true), (Some("ab".to_owned()), true));
+        assert_eq!(text(b"", false), (Some(String::new()), true));
+    }
+}

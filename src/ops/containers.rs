@@ -134,6 +134,7 @@ fn container_ref(container: &Container) -> Result<ContainerRef> {
     container.id.parse().map_err(AppError::internal)
 }
 
+/// Writes an action on something of Docker's into the audit log, with the error it ended with.
 pub(super) async fn record(
     app: &App,
     actor: &Actor,

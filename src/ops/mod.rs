@@ -4,10 +4,14 @@
 pub mod backup_run;
 pub mod backups;
 pub mod bulk;
+pub mod cleanup;
 pub mod containers;
 pub mod dashboard;
 pub mod delete;
+pub mod files;
 mod host_paths;
+pub mod images;
+pub mod networks;
 pub mod perform;
 pub mod quiesce;
 pub mod recovery;
@@ -23,6 +27,8 @@ pub mod stats;
 pub mod undo;
 pub mod users;
 pub mod vaults;
+pub mod volume_sizes;
+pub mod volumes;
 
 use crate::db::audit::Entry;
 

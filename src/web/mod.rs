@@ -3,6 +3,7 @@
 mod api_shapes;
 mod assets;
 mod client;
+mod download;
 mod errors;
 mod format;
 mod guard;

@@ -15,8 +15,7 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, backups, batches, bulk, container, container_actions, container_changes, containers, dashboard,
-        jobs, login, restores, settings, stacks, statistics, vault,
+        api, backups, batches, bulk, container, container_actions, container_changes, containers, dashboard, explorer, images, jobs, login, networks, restores, settings, stacks, statistics, vault, volume_actions, volumes,
     },
     session,
 };
@@ -105,6 +104,21 @@ fn pages() -> Router<App> {
         .route("/vault/{id}", get(backups::show))
         .route("/vault/{id}/delete", get(backups::confirm).post(backups::delete_form))
         .route("/vault/{id}/restore", get(restores::review).post(restores::start))
+        // No name begins with a dash, so these are never a volume, image or network.
+        .route("/volumes", get(volumes::list).post(volume_actions::create))
+        .route("/volumes/-/new", get(volume_actions::new))
+        .route("/volumes/-/delete", post(volume_actions::delete_many))
+        .route("/volumes/{name}", get(explorer::browse))
+        .route("/volumes/{name}/file", get(explorer::file))
+        .route("/volumes/{name}/image", get(explorer::image))
+        .route("/volumes/{name}/download", get(explorer::download))
+        .route("/volumes/{name}/delete", get(volume_actions::confirm).post(volume_actions::delete_form))
+        .route("/images", get(images::list))
+        .route("/images/-/delete", post(images::delete_many))
+        .route("/images/-/clean-up", get(images::confirm_clean_up).post(images::clean_up))
+        .route("/images/{id}/delete", get(images::confirm).post(images::delete_form))
+        .route("/networks", get(networks::list))
+        .route("/networks/{id}/delete", get(networks::confirm).post(networks::delete))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{id}", get(jobs::show))
         .route("/jobs/{id}/live", get(jobs::live))
@@ -141,6 +155,19 @@ fn json_api() -> Router<App> {
         .route("/api/stacks", get(stacks::list))
         .route("/api/stack/{name}/delete", delete(stacks::delete_api))
         .route("/api/stack/{name}/{action}", post(stacks::act))
+        .route("/api/volumes", get(volumes::list).post(volume_actions::create))
+        .route("/api/volumes/delete", post(volume_actions::delete_many))
+        .route("/api/volume/{name}/explore", get(explorer::browse))
+        .route("/api/volume/{name}/file", get(explorer::file))
+        .route("/api/volume/{name}/download", get(explorer::download))
+        .route("/api/volume/{name}/delete", delete(volume_actions::delete_api))
+        .route("/api/images", get(images::list))
+        .route("/api/images/delete", post(images::delete_many))
+        .route("/api/image/{id}/delete", delete(images::delete_api))
+        .route("/api/networks", get(networks::list))
+        .route("/api/network/{id}/delete", delete(networks::delete))
+        .route("/api/cleanup/dangling-images", post(images::clean_up))
+        .route("/api/cleanup/temp-containers", post(api::clean_up_helpers))
         .route("/api/backup/status", get(jobs::status))
         .route("/api/backup/{id}", post(container_actions::back_up).delete(backups::delete_api))
         .route("/api/backup/{id}/preview", get(backups::preview))

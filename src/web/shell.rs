@@ -35,6 +35,9 @@ pub(super) enum Nav {
     Containers,
     Stacks,
     Statistics,
+    Volumes,
+    Images,
+    Networks,
     Settings,
     None,
 }

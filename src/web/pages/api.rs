@@ -7,8 +7,11 @@ use crate::{
     app::App,
     error::Result,
     model::names::ContainerRef,
-    ops::{Actor, containers, dashboard},
-    web::{input::Path, shell::json_response},
+    ops::{Actor, cleanup, containers, dashboard},
+    web::{
+        input::Path,
+        shell::{Done, Shell, json_response},
+    },
 };
 
 /// `GET /healthz`: open; names what is down, without detail.
@@ -64,4 +67,20 @@ pub(in crate::web) async fn inspect(
     let details = containers::details(&app, &id).await?;
     let body: Value = details.inspect;
     Ok(json_response(StatusCode::OK, &body))
+}
+
+/// `POST /api/cleanup/temp-containers`.
+pub(in crate::web) async fn clean_up_helpers(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+) -> Result<Response> {
+    let removed = cleanup::helpers(&app, &actor).await?;
+    let text = match removed.len() {
+        0 => "No helper containers were left behind".to_owned(),
+        1 => "1 helper container is removed".to_owned(),
+        many => format!("{many} helper containers are removed"),
+    };
+    let json = json!({ "success": true, "message": text, "removed": removed });
+    shell.done(Done::new(text, "/containers", json))
 }

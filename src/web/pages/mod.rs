@@ -9,13 +9,18 @@ pub(super) mod container_actions;
 pub(super) mod container_changes;
 pub(super) mod containers;
 pub(super) mod dashboard;
+pub(super) mod explorer;
+pub(super) mod images;
 pub(super) mod jobs;
 pub(super) mod login;
+pub(super) mod networks;
 pub(super) mod restores;
 pub(super) mod settings;
 pub(super) mod stacks;
 pub(super) mod statistics;
 pub(super) mod vault;
+pub(super) mod volume_actions;
+pub(super) mod volumes;
 
 /// How a list is sorted, for its head.
 pub(super) struct Sort {

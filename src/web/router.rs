@@ -15,7 +15,9 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, backups, batches, bulk, container, container_actions, container_changes, containers, dashboard, explorer, images, jobs, login, networks, restores, settings, stacks, statistics, vault, volume_actions, volumes,
+        api, backups, batches, bulk, container, container_actions, container_changes, containers, dashboard,
+        explorer, images, jobs, login, networks, restores, settings, stacks, statistics, vault,
+        volume_actions, volumes,
     },
     session,
 };

@@ -105,10 +105,23 @@ impl Bench {
         name
     }
 
+    /// The label that everything of this test carries.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// A volume; returns its name.
     pub(crate) fn volume(&self, name: &str) -> String {
+        self.volume_with(name, &[])
+    }
+
+    /// A volume with options; returns its name.
+    pub(crate) fn volume_with(&self, name: &str, options: &[&str]) -> String {
         let name = self.name(name);
-        run("docker", &["volume", "create", "--label", &self.label, &name]);
+        let mut all = vec!["volume", "create", "--label", &self.label];
+        all.extend(options);
+        all.push(&name);
+        run("docker", &all);
         name
     }
 

@@ -48,6 +48,13 @@ impl Client {
         Answer::of(request.call())
     }
 
+    /// An answer whose body is read piece by piece, however long it takes.
+    pub(crate) fn open(&self, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+        let request =
+            headers.iter().fold(self.agent.get(self.url(path)), |request, (k, v)| request.header(*k, *v));
+        request.config().timeout_global(None).build().call().unwrap()
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         Answer::of(self.agent.post(self.url(path)).send_json(body))
     }

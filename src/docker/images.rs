@@ -95,11 +95,6 @@ impl Docker {
             .collect())
     }
 
-    /// Deletes it with its only name; refused while a container uses it or it has several names.
-    pub async fn remove_image(&self, id: &str) -> Result<(), DockerError> {
-        self.delete(&format!("/images/{}", escape(id))).await
-    }
-
     /// Fetches the newest image of this name from its registry; returns once it is here.
     pub async fn pull(&self, name: &str) -> Result<(), DockerError> {
         let (repository, tag) = name.rsplit_once('@').unwrap_or_else(|| split(name));

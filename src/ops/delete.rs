@@ -167,8 +167,8 @@ async fn with_it(app: &App, how: Options, goes: Exclusive, deleted: &mut Deleted
     }
     if how.delete_image {
         for (id, name) in goes.images {
-            match app.docker.remove_image(&id).await {
-                Ok(()) => deleted.image = Some(name),
+            match app.docker.remove_image(&id, false).await {
+                Ok(_) => deleted.image = Some(name),
                 Err(error) => problems.push(format!("The image {name} is still there: {error}")),
             }
         }

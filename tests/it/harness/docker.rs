@@ -105,11 +105,6 @@ impl Bench {
         name
     }
 
-    /// The label that everything of this test carries.
-    pub(crate) fn label(&self) -> &str {
-        &self.label
-    }
-
     /// A volume; returns its name.
     pub(crate) fn volume(&self, name: &str) -> String {
         self.volume_with(name, &[])

@@ -2,10 +2,18 @@
 //! time; the `runs` table says what is to be done and whether it still is, so
 //! an id that is delivered twice does no harm.
 
-use std::{future::Future, path::Path, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use apalis::layers::WorkerBuilderExt;
 use apalis::prelude::{BackendExt, BoxDynError, Data, TaskBuilder, TaskSink, WorkerBuilder, WorkerError};
+use apalis_core::backend::ext::poll_strategy::{PollSnapshot, PollStrategy};
 use apalis_sqlite::{Config, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteStorage};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +24,20 @@ const QUEUE: &str = "runs";
 
 /// How long a pushed id waits at most before it is seen.
 const POLL: Duration = Duration::from_millis(500);
+
+/// Looks every [`POLL`]. apalis' own interval does not ask to be woken again after a tick that found
+/// nothing, so that the next id would wait for the worker's heartbeat, up to 30 s.
+struct Ticks(tokio::time::Interval);
+
+impl PollStrategy for Ticks {
+    fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
+        let mut ticked = false;
+        while self.0.poll_tick(cx).is_ready() {
+            ticked = true;
+        }
+        if ticked { Poll::Ready(Some(())) } else { Poll::Pending }
+    }
+}
 
 /// What goes wrong with the queue.
 #[derive(Debug, thiserror::Error)]
@@ -86,9 +108,11 @@ impl Queue {
 
     /// Delivers ids one at a time until `shutdown`, then waits for the one in hand.
     pub async fn work(self, perform: Perform, shutdown: CancellationToken) -> Result<(), QueueError> {
+        let mut ticks = tokio::time::interval(POLL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // A fresh name: the same one is refused within 30 s of a crash.
         let worker = WorkerBuilder::new(format!("worker-{}", ulid::Ulid::new()))
-            .backend(self.storage().poll_with_interval(POLL))
+            .backend(self.storage().poll_with_strategy(Ticks(ticks)))
             .data(perform)
             .concurrency(1)
             .build(deliver);

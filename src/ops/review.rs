@@ -32,6 +32,8 @@ pub struct Review {
     pub name: String,
     /// A container of that name exists: its id and state word.
     pub existing_container: Option<(String, String)>,
+    /// A name for it that is not taken.
+    pub free_name: String,
     /// Volumes and binds, in the manifest's order.
     pub data: Vec<DataPlan>,
     /// Published ports with what holds them.
@@ -218,7 +220,9 @@ pub async fn review(app: &App, backup: &Backup, manifest: &Manifest, options: &O
     }
     let state = &manifest.container["State"];
     let ran = state["Running"].as_bool() == Some(true) || state["Restarting"].as_bool() == Some(true);
+    let taken = |candidate: &str| host.containers.iter().any(|other| other.name == candidate);
     Ok(Review {
+        free_name: unused(&format!("{}-restored", manifest.container_name), taken),
         existing_container: existing.map(|c| (c.id.clone(), c.status.to_string())),
         start: options.start.unwrap_or(ran),
         name,
@@ -294,6 +298,9 @@ fn data_plan(
         Some(live) => (action, live),
         None => (action, target),
     };
+    // A new volume never fills one that exists.
+    let taken = action == "new" && host.volumes.iter().any(|volume| volume.name == target);
+    let action = if taken { "ask" } else { action };
     Some(DataPlan {
         path: item.path.clone(),
         kind,
@@ -358,15 +365,20 @@ fn decide(
 /// A volume name that is not taken.
 fn free_name(host: &Host, options: &Options, name: &str) -> String {
     let suffix = options.new_name.as_ref().map_or("restored", |name| name.as_str());
-    let taken = |candidate: &String| host.volumes.iter().any(|volume| volume.name == *candidate);
-    let first = format!("{name}-{suffix}");
-    let numbered = (2..).map(|number| format!("{first}-{number}"));
-    std::iter::once(first.clone()).chain(numbered).find(|candidate| !taken(candidate)).unwrap_or(first)
+    let taken = |candidate: &str| host.volumes.iter().any(|volume| volume.name == candidate);
+    unused(&format!("{name}-{suffix}"), taken)
+}
+
+/// The name, or the first numbered one that is not taken.
+fn unused(name: &str, taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names.find(|candidate| !taken(candidate)).unwrap_or_default()
 }
 
 fn data_conflicts(data: &[DataPlan], name: &str, conflicts: &mut Vec<Conflict>, warnings: &mut Vec<String>) {
     let asked: Vec<_> =
-        data.iter().filter(|plan| plan.action == "ask").map(|plan| plan.name.as_str()).collect();
+        data.iter().filter(|plan| plan.action == "ask").map(|plan| plan.target.as_str()).collect();
     if !asked.is_empty() {
         conflicts.push(Conflict {
             status: "volume_conflict",

@@ -38,6 +38,10 @@ struct ErrorScreen<'a> {
     reference: Option<String>,
     path: &'a str,
     docker: bool,
+    /// 404.
+    missing: bool,
+    /// The container that was looked for.
+    container: Option<&'a str>,
 }
 
 impl Screen for ErrorScreen<'_> {
@@ -149,5 +153,8 @@ async fn page(
         _ => "That did not work",
     };
     let reference = reference.filter(|_| matches!(error, AppError::Internal(_)));
-    shell.page(&ErrorScreen { heading, text, reference, path, docker }, status).await
+    let missing = matches!(error, AppError::NotFound(_));
+    let container = path.strip_prefix("/containers/").and_then(|rest| rest.split('/').next());
+    let container = container.filter(|name| missing && !name.is_empty());
+    shell.page(&ErrorScreen { heading, text, reference, path, docker, missing, container }, status).await
 }

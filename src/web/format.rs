@@ -50,6 +50,8 @@ pub(super) struct When {
     pub(super) ago: String,
     /// "02:30:04".
     pub(super) clock: String,
+    /// With seconds and zone, for the title: "14 Mar 2026, 02:30:04 CET".
+    pub(super) zoned: String,
 }
 
 /// For templates.
@@ -83,7 +85,9 @@ pub(super) fn when(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> When {
         172_800..2_592_000 => format!("{} days ago", seconds / 86_400),
         _ => local.format("%-d %b %Y").to_string(),
     };
-    When { iso: local.to_rfc3339(), full, ago, clock: local.format("%H:%M:%S").to_string() }
+    let clock = local.format("%H:%M:%S").to_string();
+    let zoned = local.format("%-d %b %Y, %H:%M:%S %Z").to_string();
+    When { iso: local.to_rfc3339(), full, ago, clock, zoned }
 }
 
 #[cfg(test)]
@@ -116,6 +120,7 @@ mod tests {
         let seen = when(at, chrono_tz::Europe::Berlin, at + chrono::Duration::hours(7));
         assert_eq!(seen.full, "29 Mar 2026, 03:30");
         assert_eq!(seen.ago, "7 h ago");
+        assert_eq!(seen.zoned, "29 Mar 2026, 03:30:00 CEST");
         assert!(seen.iso.ends_with("+02:00"));
     }
 }

@@ -16,7 +16,7 @@ use super::{
     guard::{self, Limits},
     pages::{
         api, backups, batches, bulk, container, container_actions, container_changes, containers, dashboard,
-        explorer, images, jobs, login, networks, restores, settings, stacks, statistics, vault,
+        explorer, images, job, jobs, login, networks, restores, settings, stacks, statistics, vault,
         volume_actions, volumes,
     },
     session,
@@ -79,7 +79,10 @@ fn pages() -> Router<App> {
         .route("/", get(dashboard::show))
         .route("/containers", get(containers::list).post(bulk::post))
         .route("/containers/{id}", get(container::show))
-        .route("/containers/{id}/backup", post(container_actions::back_up))
+        .route(
+            "/containers/{id}/backup",
+            get(container_actions::backup_options).post(container_actions::back_up),
+        )
         .route(
             "/containers/{id}/delete",
             get(container_actions::confirm_delete).post(container_actions::delete_form),
@@ -122,10 +125,10 @@ fn pages() -> Router<App> {
         .route("/networks", get(networks::list))
         .route("/networks/{id}/delete", get(networks::confirm).post(networks::delete))
         .route("/jobs", get(jobs::list))
-        .route("/jobs/{id}", get(jobs::show))
-        .route("/jobs/{id}/live", get(jobs::live))
-        .route("/jobs/{id}/events", get(jobs::events))
-        .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/jobs/{id}", get(job::show))
+        .route("/jobs/{id}/live", get(job::live))
+        .route("/jobs/{id}/events", get(job::events))
+        .route("/jobs/{id}/cancel", get(job::confirm).post(job::cancel))
         .route("/settings", get(settings::show))
         .route("/settings/account", post(settings::account))
         .route("/settings/password-rules", post(settings::rules))
@@ -174,13 +177,13 @@ fn json_api() -> Router<App> {
         .route("/api/backup/{id}", post(container_actions::back_up).delete(backups::delete_api))
         .route("/api/backup/{id}/preview", get(backups::preview))
         .route("/api/backup-progress/{id}", get(jobs::progress))
-        .route("/api/backup-progress/{id}/cancel", post(jobs::cancel))
+        .route("/api/backup-progress/{id}/cancel", post(job::cancel))
         .route("/api/backups", get(vault::list))
         .route("/api/restore-backup", post(restores::start_api))
         .route("/api/ui/settings", get(settings::all))
         .route("/api/ui/settings/{key}", get(settings::get).post(settings::set))
         .route("/api/runs", get(jobs::list))
-        .route("/api/runs/{id}", get(jobs::show))
+        .route("/api/runs/{id}", get(job::show))
         .route("/api/vaults/local/refresh", post(vault::refresh))
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Shell {
     pub(super) now: DateTime<Utc>,
     user: Option<String>,
     default_password: bool,
-    theme: Option<&'static str>,
+    pub(super) theme: Option<&'static str>,
     flash: Option<(bool, String)>,
     secure: bool,
 }
@@ -77,11 +77,7 @@ impl FromRequestParts<App> for Shell {
             now: Utc::now(),
             default_password: user.as_ref().is_some_and(|login| login.0.default_password),
             user: user.map(|login| login.0.name),
-            theme: match cookie("theme").as_deref() {
-                Some("light") => Some("light"),
-                Some("dark") => Some("dark"),
-                _ => None,
-            },
+            theme: theme(&parts.headers),
             flash: cookie("flash").and_then(|text| read_flash(&text)),
             secure: super::client::is_secure(&app.config, parts),
         })
@@ -92,6 +88,15 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
+/// The theme this browser chose; nothing = as the system's.
+pub(super) fn theme(headers: &HeaderMap) -> Option<&'static str> {
+    match cookie(headers, "theme").as_deref() {
+        Some("light") => Some("light"),
+        Some("dark") => Some("dark"),
+        _ => None,
+    }
 }
 
 /// What was done, for the answer.
@@ -129,6 +134,8 @@ impl Done {
 struct Toast<'a> {
     good: bool,
     text: &'a str,
+    /// A job's page.
+    link: Option<&'a str>,
 }
 
 /// The frame.
@@ -232,7 +239,9 @@ impl Shell {
                 Ok(response)
             }
             Client::Fragment => {
-                let mut response = Html(render(&Toast { good: true, text: &done.text })?).into_response();
+                let link = (done.status == StatusCode::ACCEPTED).then_some(done.location.as_str());
+                let toast = Toast { good: true, text: &done.text, link };
+                let mut response = Html(render(&toast)?).into_response();
                 let trigger = HeaderValue::from_static("job-changed, list-changed");
                 response.headers_mut().insert(HeaderName::from_static("hx-trigger"), trigger);
                 Ok(response)
@@ -263,6 +272,12 @@ impl Shell {
         format::when(at, self.app.zone, self.now)
     }
 
+    /// What the page before left to be said.
+    fn toast(&self) -> Option<Toast<'_>> {
+        let (good, text) = self.flash.as_ref()?;
+        Some(Toast { good: *good, text, link: None })
+    }
+
     fn signed_in(&self) -> bool {
         self.user.is_some()
     }
@@ -282,7 +297,7 @@ pub(super) fn render(template: &impl Template) -> Result<String> {
 
 /// A sentence in the corner, as htmx puts it there.
 pub(super) fn bad_toast(text: &str) -> Result<String> {
-    render(&Toast { good: false, text })
+    render(&Toast { good: false, text, link: None })
 }
 
 /// JSON with a status.

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     error::Result,
     model::{backup::Backup, names::ContainerRef},
-    ops::{Actor, backups, containers},
+    ops::{Actor, backups, containers, runs},
     web::{
         api_shapes,
         format::{When, filters},
@@ -34,7 +34,6 @@ struct ContainerScreen {
     backups: Vec<(Backup, When)>,
     inspect: String,
     revealed: bool,
-    volumes: Vec<String>,
 }
 
 impl Screen for ContainerScreen {
@@ -75,10 +74,11 @@ pub(in crate::web) async fn show(
         .map(|backup| (shell.when(backup.created), backup))
         .map(|(w, b)| (b, w))
         .collect();
-    let screen = container_screen(&shell, details, &newest, backups, reveal.reveal);
-    let inspect = screen.1;
+    let active = runs::active(&app).await?;
+    let (mut screen, inspect) = container_screen(&shell, details, &newest, backups, reveal.reveal);
+    screen.row = screen.row.with_job(&shell, &active);
     let part = |screen: &ContainerScreen| render(screen);
-    shell.show(&screen.0, part, |screen| api_shapes::details(&screen.row.container, &inspect)).await
+    shell.show(&screen, part, |screen| api_shapes::details(&screen.row.container, &inspect)).await
 }
 
 fn container_screen(
@@ -127,7 +127,6 @@ fn container_screen(
     if !revealed {
         hide_secrets(&mut shown);
     }
-    let volumes = details.container.volumes.iter().filter(|mount| mount.kind == "volume");
     let screen = ContainerScreen {
         mounts: mounts.collect(),
         networks: networks.collect(),
@@ -142,7 +141,6 @@ fn container_screen(
         backups,
         inspect: serde_json::to_string_pretty(&shown).unwrap_or_default(),
         revealed,
-        volumes: volumes.map(|mount| mount.name.clone()).collect(),
         row: Row::of(shell, details.container, newest),
     };
     (screen, inspect)

@@ -178,6 +178,42 @@ async fn confirm(shell: &Shell, app: &App, id: &ContainerRef, kill: bool) -> Res
     shell.show(&screen, render, |_| Value::Null).await
 }
 
+#[derive(Template)]
+#[template(path = "containers/backup.html")]
+struct BackupScreen {
+    name: String,
+    /// What its label says, else live.
+    label: String,
+    dialog: bool,
+}
+
+impl Screen for BackupScreen {
+    fn title(&self) -> Cow<'_, str> {
+        format!("Back up {}", self.name).into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Containers
+    }
+}
+
+/// `GET /containers/{id}/backup`: a backup with options.
+pub(in crate::web) async fn backup_options(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<ContainerRef>,
+) -> Result<Response> {
+    let details = containers::details(&app, &id).await?;
+    let label = details.inspect["Config"]["Labels"]["container-monkey.consistency"].as_str();
+    let screen = BackupScreen {
+        name: details.container.name,
+        label: label.filter(|how| ["pause", "stop"].contains(how)).unwrap_or("live").to_owned(),
+        dialog: shell.client == crate::web::client::Client::Fragment,
+    };
+    shell.show(&screen, render, |_| Value::Null).await
+}
+
 /// What may be said when asking for a backup; forms send empty fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

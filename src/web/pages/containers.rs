@@ -9,15 +9,17 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 
-use super::{Sort, parameters};
+use super::{Sort, jobs::Underway, parameters};
 use crate::{
     app::App,
     error::Result,
     model::{
         backup::Backup,
-        container::{Action, Container, Status},
+        container::{Action, Container, PortMapping, Status},
+        progress::Progress,
+        run::Run,
     },
-    ops::{Actor, backups, containers},
+    ops::{Actor, backups, containers, runs},
     web::{
         api_shapes,
         format::When,
@@ -26,17 +28,44 @@ use crate::{
     },
 };
 
+/// A backup older than this many days is stale.
+pub(super) const STALE_DAYS: i64 = 7;
+
 /// A row of the list.
 pub(in crate::web) struct Row {
     pub(in crate::web) container: Container,
     pub(in crate::web) backup: Option<(When, String)>,
+    /// The newest good backup is older than a week.
+    pub(in crate::web) stale: bool,
+    /// The job about it that waits or runs.
+    pub(in crate::web) underway: Option<Underway>,
 }
 
 impl Row {
     pub(super) fn of(shell: &Shell, container: Container, newest: &HashMap<String, Backup>) -> Self {
-        let backup =
-            newest.get(&container.name).map(|backup| (shell.when(backup.created), backup.id.clone()));
-        Self { container, backup }
+        let newest = newest.get(&container.name);
+        Self {
+            backup: newest.map(|backup| (shell.when(backup.created), backup.id.clone())),
+            stale: newest.is_some_and(|backup| (shell.now - backup.created).num_days() >= STALE_DAYS),
+            underway: None,
+            container,
+        }
+    }
+
+    /// With the job that is about it.
+    pub(super) fn with_job(mut self, shell: &Shell, active: &[(Run, Option<Progress>)]) -> Self {
+        let job = active.iter().find(|(run, _)| run.subject == self.container.name);
+        self.underway = job.map(|(run, progress)| Underway::of(run, progress.as_ref(), shell.now));
+        self
+    }
+
+    /// Class, icon and word of how safe it is.
+    pub(in crate::web) fn protection(&self) -> (&'static str, &'static str, &'static str) {
+        match (&self.backup, self.stale) {
+            (None, _) => ("off", "shield-off", "unprotected"),
+            (Some(_), true) => ("warn", "shield-alert", "stale"),
+            (Some(_), false) => ("ok", "shield-check", "protected"),
+        }
     }
 
     /// Class, dot and word of its state.
@@ -55,9 +84,19 @@ impl Row {
         }
     }
 
+    /// Ports of this server: "8080, 2222".
     pub(in crate::web) fn ports(&self) -> String {
-        let published = self.container.port_mappings.iter().filter(|port| !port.host.is_empty());
-        published.map(|port| port.display.clone()).collect::<Vec<_>>().join(", ")
+        let published = self.published().map(|port| port.display.split(':').next().unwrap_or_default());
+        published.collect::<Vec<_>>().join(", ")
+    }
+
+    /// With the ports inside: "8080:80, 2222:22".
+    pub(in crate::web) fn mappings(&self) -> String {
+        self.published().map(|port| port.display.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn published(&self) -> impl Iterator<Item = &PortMapping> {
+        self.container.port_mappings.iter().filter(|port| !port.host.is_empty())
     }
 
     /// What can be done, with why not.
@@ -74,6 +113,21 @@ impl Row {
             of(Action::Pause, "pause", "Pause"),
             of(Action::Resume, "play", "Resume"),
         ]
+    }
+
+    /// Why it can't be killed; `None` = it can.
+    pub(in crate::web) fn kill_refused(&self) -> Option<&'static str> {
+        let own = self.container.is_self.then_some("Container Monkey runs in it");
+        own.or_else(|| Action::Kill.refused_in(self.container.status))
+    }
+
+    /// How long it has been so, without what the state says anyway: "41 days", "3 weeks ago".
+    pub(in crate::web) fn since(&self) -> &str {
+        let text = &self.container.status_text;
+        match text.strip_prefix("Up ") {
+            Some(up) => up.split(" (").next().unwrap_or(up),
+            None => text.rsplit_once(") ").map_or("", |(_, ago)| ago),
+        }
     }
 
     pub(in crate::web) fn running(&self) -> bool {
@@ -93,6 +147,8 @@ struct Results {
     total: usize,
     sort: Sort,
     address: String,
+    /// A job is about one of them: look again soon.
+    busy: bool,
 }
 
 #[derive(Template)]
@@ -139,6 +195,8 @@ pub(in crate::web) struct Filter {
     status: String,
     network: String,
     stack: String,
+    /// protected, stale, unprotected.
+    protection: String,
     image: String,
     sort: String,
     order: String,
@@ -180,7 +238,8 @@ pub(in crate::web) async fn list(
 ) -> Result<Response> {
     let all = containers::list(&app).await?;
     let newest = backups::newest(&app).await?;
-    let screen = screen(&shell, all, &newest, filter);
+    let active = runs::active(&app).await?;
+    let screen = screen(&shell, all, &newest, &active, filter);
     let part = |screen: &ListScreen| render(&screen.results);
     shell.show(&screen, part, |screen| api_shapes::containers(&screen.results.rows)).await
 }
@@ -189,6 +248,7 @@ fn screen(
     shell: &Shell,
     all: Vec<Container>,
     newest: &HashMap<String, Backup>,
+    active: &[(Run, Option<Progress>)],
     filter: Filter,
 ) -> ListScreen {
     let count = |status| all.iter().filter(|container| container.status == status).count();
@@ -209,7 +269,8 @@ fn screen(
     let mut rows: Vec<Row> = all
         .into_iter()
         .filter(|container| filter.matches(container))
-        .map(|container| Row::of(shell, container, newest))
+        .map(|container| Row::of(shell, container, newest).with_job(shell, active))
+        .filter(|row| filter.protection.is_empty() || filter.protection == row.protection().2)
         .collect();
     let by = if filter.sort.is_empty() { "name".to_owned() } else { filter.sort.clone() };
     rows.sort_by_cached_key(|row| {
@@ -234,10 +295,12 @@ fn screen(
         ("status", &filter.status),
         ("network", &filter.network),
         ("stack", &filter.stack),
+        ("protection", &filter.protection),
         ("image", &filter.image),
     ]);
     let order = if descending { "desc" } else { "asc" };
     let address = format!("/containers?sort={by}&order={order}{rest}");
-    let results = Results { rows, total, sort: Sort { by, descending, rest }, address };
+    let busy = rows.iter().any(|row| row.underway.is_some());
+    let results = Results { rows, total, sort: Sort { by, descending, rest }, address, busy };
     ListScreen { results, filter, stacks, networks, images, summary }
 }

@@ -152,7 +152,8 @@ pub(in crate::web) async fn show(
     let mut attention = Vec::new();
     for container in &stats.containers {
         let backup = newest.get(&container.name);
-        let old = backup.is_some_and(|backup| (shell.now - backup.created).num_days() >= 7);
+        let old = backup
+            .is_some_and(|backup| (shell.now - backup.created).num_days() >= super::containers::STALE_DAYS);
         protected += usize::from(backup.is_some() && !old);
         stale += usize::from(old);
         let ago = backup.map(|backup| shell.when(backup.created).ago);
@@ -165,7 +166,7 @@ pub(in crate::web) async fn show(
         }
     }
     attention.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
-    let ratio = if stats.stored_size > 0 && stats.size > stats.stored_size {
+    let ratio = if stats.stored_size > 0 && stats.size * 10 / stats.stored_size > 10 {
         let tenths = stats.size * 10 / stats.stored_size;
         format!("{}.{} × smaller", tenths / 10, tenths % 10)
     } else {

@@ -1,37 +1,30 @@
-//! Jobs: what runs, what waits, what has been, and one job with its log.
+//! Jobs: what runs, what waits, what has been, and the parts of the top bar.
 
-use std::{borrow::Cow, convert::Infallible, time::Duration};
+use std::borrow::Cow;
 
 use askama::Template;
 use axum::{
     extract::State,
-    response::{
-        Html, IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::{Html, IntoResponse, Response},
 };
-use futures::{Stream, StreamExt, stream};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio_stream::wrappers::WatchStream;
 
 use crate::{
     app::App,
     error::Result,
     model::{
         names::RunId,
-        progress::{Level, Progress},
+        progress::Progress,
         run::{Kind, Run, State as RunState},
     },
-    ops::{
-        Actor,
-        runs::{self, RunView},
-    },
+    ops::{Actor, runs},
     web::{
         api_shapes,
         format::{When, duration, filters, size},
         input::{Path, Query},
-        shell::{Done, JobPill, Nav, Screen, Shell, VitalsPart, render},
+        shell::{JobPill, Nav, Screen, Shell, VitalsPart, render},
     },
 };
 
@@ -61,13 +54,63 @@ pub(super) fn state(run: &Run) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn took(run: &Run) -> String {
+/// From its start to its end; empty before.
+pub(super) fn took(run: &Run) -> String {
     match (run.started, run.finished) {
-        (Some(started), Some(finished)) => {
-            duration(u64::try_from((finished - started).num_seconds()).unwrap_or(0))
-        }
+        (Some(started), Some(finished)) => duration(seconds(started, finished)),
         _ => String::new(),
     }
+}
+
+/// Whole seconds from one moment to a later one.
+pub(super) fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
+    u64::try_from((to - from).num_seconds()).unwrap_or(0)
+}
+
+/// Time left in words. Nothing in the first seconds: the speed says nothing yet.
+pub(super) fn left(run: &Run, progress: Option<&Progress>, now: DateTime<Utc>) -> Option<String> {
+    let settled = run.started.is_some_and(|started| seconds(started, now) >= 5);
+    progress?.eta_seconds().filter(|left| settled && *left > 2).map(duration)
+}
+
+/// What a row of a list says about a job that waits or runs.
+pub(in crate::web) struct Underway {
+    pub(in crate::web) id: RunId,
+    pub(in crate::web) running: bool,
+    pub(in crate::web) step: String,
+    pub(in crate::web) percent: Option<u8>,
+    /// "84.2 GB of 138 GB, 142 MB/s, about 6 min left".
+    pub(in crate::web) numbers: String,
+}
+
+impl Underway {
+    pub(super) fn of(run: &Run, progress: Option<&Progress>, now: DateTime<Utc>) -> Self {
+        let step = progress.map(|progress| progress.step.clone()).filter(|step| !step.is_empty());
+        Self {
+            id: run.id.clone(),
+            running: run.state == RunState::Running,
+            step: step.unwrap_or_else(|| "Starting".to_owned()),
+            percent: progress.and_then(Progress::percent),
+            numbers: numbers(run, progress, now),
+        }
+    }
+}
+
+fn numbers(run: &Run, progress: Option<&Progress>, now: DateTime<Utc>) -> String {
+    let Some(progress) = progress else { return String::new() };
+    let mut parts = Vec::new();
+    if progress.bytes_total > 0 {
+        parts.push(format!("{} of {}", size(progress.bytes_done), size(progress.bytes_total)));
+    } else if progress.bytes_done > 0 {
+        parts.push(size(progress.bytes_done));
+    }
+    if progress.rate > 0 {
+        parts.push(format!("{}/s", size(progress.rate)));
+    }
+    if let Some(left) = left(run, Some(progress), now) {
+        parts.push(format!("about {left} left"));
+    }
+    parts.join(", ")
 }
 
 /// A row of the history.
@@ -77,8 +120,7 @@ struct Row {
     state: (&'static str, &'static str, &'static str),
     when: When,
     took: String,
-    percent: Option<u8>,
-    detail: String,
+    underway: Underway,
 }
 
 impl Row {
@@ -88,29 +130,10 @@ impl Row {
             state: state(&run),
             when: shell.when(run.finished.unwrap_or(run.created)),
             took: took(&run),
-            percent: progress.and_then(Progress::percent),
-            detail: progress.map(detail).unwrap_or_default(),
+            underway: Underway::of(&run, progress, shell.now),
             run,
         }
     }
-}
-
-/// "Reading data: 84.2 of 138 GB, 142 MB/s, about 6 min left".
-fn detail(progress: &Progress) -> String {
-    let mut parts = vec![progress.step.clone()];
-    if progress.bytes_total > 0 {
-        parts.push(format!("{} of {}", size(progress.bytes_done), size(progress.bytes_total)));
-    } else if progress.bytes_done > 0 {
-        parts.push(size(progress.bytes_done));
-    }
-    if progress.rate > 0 {
-        parts.push(format!("{}/s", size(progress.rate)));
-    }
-    if let Some(left) = progress.eta_seconds().filter(|left| *left > 2) {
-        parts.push(format!("about {} left", duration(left)));
-    }
-    parts.retain(|part| !part.is_empty());
-    parts.join(", ")
 }
 
 #[derive(Template)]
@@ -118,7 +141,10 @@ fn detail(progress: &Progress) -> String {
 struct Results {
     active: Vec<Row>,
     finished: Vec<Row>,
+    /// Index of the first one that waits.
+    waits_from: usize,
     total: usize,
+    address: String,
     previous: Option<u32>,
     next: Option<u32>,
 }
@@ -161,6 +187,7 @@ pub(in crate::web) async fn list(
     let shown = u32::try_from(all.len()).unwrap_or(0);
     let screen = JobsScreen {
         results: Results {
+            waits_from: active.iter().filter(|(run, _)| run.state == RunState::Running).count(),
             active: active
                 .into_iter()
                 .map(|(run, progress)| Row::of(&shell, run, progress.as_ref()))
@@ -171,133 +198,12 @@ pub(in crate::web) async fn list(
                 .map(|run| Row::of(&shell, run, None))
                 .collect(),
             total,
+            address: format!("/jobs?limit={limit}&offset={offset}"),
             previous: (offset > 0).then(|| offset.saturating_sub(limit)),
             next: ((offset + shown) as usize).lt(&total).then_some(offset + limit),
         },
     };
     shell.show(&screen, |screen| render(&screen.results), |_| json).await
-}
-
-#[derive(Template)]
-#[template(path = "jobs/live.html")]
-struct Live {
-    run: Run,
-    state: (&'static str, &'static str, &'static str),
-    progress: Option<Progress>,
-    percent: Option<u8>,
-    left: Option<String>,
-    position: usize,
-    log: Vec<(String, &'static str, String)>,
-    took: String,
-    bytes: String,
-}
-
-impl Live {
-    fn of(shell: &Shell, view: RunView) -> Self {
-        let log = view.log.into_iter().map(|(at, note)| {
-            let class = match note.level {
-                Level::Info => "",
-                Level::Warning => "warn",
-                Level::Error => "bad",
-            };
-            (shell.when(at).clock, class, note.text)
-        });
-        Self {
-            state: state(&view.run),
-            percent: view.progress.as_ref().and_then(Progress::percent),
-            left: view.progress.as_ref().and_then(Progress::eta_seconds).map(duration),
-            position: view.queue_position,
-            log: log.collect(),
-            took: took(&view.run),
-            bytes: if view.run.bytes > 0 { size(view.run.bytes) } else { String::new() },
-            progress: view.progress,
-            run: view.run,
-        }
-    }
-}
-
-#[derive(Template)]
-#[template(path = "jobs/show.html")]
-struct JobScreen {
-    live: Live,
-    heading: String,
-    when: When,
-}
-
-impl Screen for JobScreen {
-    fn title(&self) -> Cow<'_, str> {
-        self.heading.as_str().into()
-    }
-
-    fn nav(&self) -> Nav {
-        Nav::Jobs
-    }
-}
-
-/// `GET /jobs/{id}` and `GET /api/runs/{id}`.
-pub(in crate::web) async fn show(
-    _: Actor,
-    shell: Shell,
-    State(app): State<App>,
-    Path(id): Path<RunId>,
-) -> Result<Response> {
-    let view = runs::get(&app, &id).await?;
-    let json = api_shapes::run_with_log(&view);
-    let screen = JobScreen {
-        heading: heading(&view.run),
-        when: shell.when(view.run.created),
-        live: Live::of(&shell, view),
-    };
-    shell.show(&screen, |screen| render(&screen.live), |_| json).await
-}
-
-/// `GET /jobs/{id}/live`: the part that changes, for polling.
-pub(in crate::web) async fn live(
-    _: Actor,
-    shell: Shell,
-    State(app): State<App>,
-    Path(id): Path<RunId>,
-) -> Result<Response> {
-    let view = runs::get(&app, &id).await?;
-    Ok(Html(render(&Live::of(&shell, view))?).into_response())
-}
-
-/// `GET /jobs/{id}/events`: progress as it comes, until the job or the server ends.
-pub(in crate::web) async fn events(
-    _: Actor,
-    State(app): State<App>,
-    Path(id): Path<RunId>,
-) -> Result<Sse<impl Stream<Item = std::result::Result<Event, Infallible>>>> {
-    let view = runs::get(&app, &id).await?;
-    let shape = |view: &RunView| api_shapes::progress(view).to_string();
-    let first = Event::default().event("progress").data(shape(&view));
-    let watched = app.live.watch(&id).map(WatchStream::new);
-    let run = view.run;
-    let changes = stream::iter(watched).flatten().map(move |progress| {
-        let view = RunView { run: run.clone(), progress: Some(progress), log: Vec::new(), queue_position: 0 };
-        Event::default().event("progress").data(api_shapes::progress(&view).to_string())
-    });
-    let (last_app, last_id) = (app.clone(), id);
-    let last = stream::once(async move {
-        // The channel closes just after the outcome was written.
-        let view = runs::get(&last_app, &last_id).await;
-        let text = view.map_or_else(|_| "{}".to_owned(), |view| api_shapes::progress(&view).to_string());
-        Event::default().event("end").data(text)
-    });
-    let all = stream::once(async { first }).chain(changes).chain(last).map(Ok);
-    let until = app.shutdown.clone().cancelled_owned();
-    Ok(Sse::new(all.take_until(until)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
-}
-
-/// `POST /jobs/{id}/cancel` and `POST /api/backup-progress/{id}/cancel`.
-pub(in crate::web) async fn cancel(
-    actor: Actor,
-    shell: Shell,
-    State(app): State<App>,
-    Path(id): Path<RunId>,
-) -> Result<Response> {
-    runs::cancel(&app, &actor, &id).await?;
-    shell.done(Done::new("The job is being cancelled", format!("/jobs/{id}"), json!({ "success": true })))
 }
 
 /// `GET /fragments/vitals`.

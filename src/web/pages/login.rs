@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use askama::Template;
 use axum::{
     extract::{FromRequest, Request, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{Html, IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use crate::{
         guard::Limits,
         input::{Input, Query},
         session::{AuthSession, Credentials, Login},
-        shell::{json_response, render, see_other},
+        shell::{json_response, render, see_other, theme},
     },
 };
 
@@ -32,6 +32,7 @@ struct LoginScreen<'a> {
     name: &'a str,
     next: &'a str,
     problem: Option<String>,
+    theme: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
@@ -44,13 +45,20 @@ pub(in crate::web) struct Next {
 pub(in crate::web) async fn show(
     session: AuthSession,
     State(app): State<App>,
+    headers: HeaderMap,
     Query(next): Query<Next>,
 ) -> Result<Response> {
     if session.user.is_some() {
         return see_other(&safe(&next.next));
     }
     let server = settings::server_name(&app).await?;
-    let screen = LoginScreen { server: server.into(), name: "", next: &next.next, problem: None };
+    let screen = LoginScreen {
+        server: server.into(),
+        name: "",
+        next: &next.next,
+        problem: None,
+        theme: theme(&headers),
+    };
     Ok(Html(render(&screen)?).into_response())
 }
 
@@ -77,15 +85,17 @@ pub(in crate::web) async fn sign_in(
     let (parts, body) = request.into_parts();
     let address = client::address(&app.config, &parts);
     let client = Client::of(&parts);
+    let theme = theme(&parts.headers);
     let Input::<Form>(form) = Input::from_request(Request::from_parts(parts, body), &()).await?;
     if form.username.trim().is_empty() || form.password.reveal().is_empty() {
-        return refuse(&app, client, &form, 400, "Give a user name and a password.").await;
+        return refuse(&app, (client, theme), &form, 400, "Give a user name and a password.").await;
     }
     if let Err(error) = limits.login(&address, &form.username) {
         if client == Client::Api {
             return Err(error);
         }
-        let mut response = refuse(&app, client, &form, 429, &format!("Too many tries. {error}")).await?;
+        let mut response =
+            refuse(&app, (client, theme), &form, 429, &format!("Too many tries. {error}")).await?;
         if let AppError::TooMany(seconds) = error {
             response.headers_mut().insert(axum::http::header::RETRY_AFTER, seconds.into());
         }
@@ -96,7 +106,7 @@ pub(in crate::web) async fn sign_in(
         session.authenticate(credentials).await.map_err(|error| AppError::internal(error.to_string()))?;
     users::record_login(&app, &form.username, &address, user.is_some()).await?;
     let Some(user) = user else {
-        return refuse(&app, client, &form, 401, "Wrong user name or password.").await;
+        return refuse(&app, (client, theme), &form, 401, "Wrong user name or password.").await;
     };
     session.login(&user).await.map_err(|error| AppError::internal(error.to_string()))?;
     let Login(user) = user;
@@ -109,7 +119,13 @@ pub(in crate::web) async fn sign_in(
     see_other(&safe(&form.next))
 }
 
-async fn refuse(app: &App, client: Client, form: &Form, status: u16, why: &str) -> Result<Response> {
+async fn refuse(
+    app: &App,
+    (client, theme): (Client, Option<&'static str>),
+    form: &Form,
+    status: u16,
+    why: &str,
+) -> Result<Response> {
     let status = StatusCode::from_u16(status).map_err(AppError::internal)?;
     if client == Client::Api {
         let why = if status == StatusCode::UNAUTHORIZED { "Invalid username or password" } else { why };
@@ -121,6 +137,7 @@ async fn refuse(app: &App, client: Client, form: &Form, status: u16, why: &str) 
         name: &form.username,
         next: &form.next,
         problem: Some(why.to_owned()),
+        theme,
     };
     Ok((status, Html(render(&screen)?)).into_response())
 }
@@ -146,7 +163,7 @@ pub(in crate::web) async fn status(session: AuthSession) -> Response {
 }
 
 /// Only addresses of our own.
-fn safe(next: &str) -> String {
+pub(super) fn safe(next: &str) -> String {
     let own = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
     let plain = next.bytes().all(|byte| byte.is_ascii_graphic());
     if own && plain { next.to_owned() } else { "/".to_owned() }

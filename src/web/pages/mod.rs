@@ -11,6 +11,7 @@ pub(super) mod containers;
 pub(super) mod dashboard;
 pub(super) mod explorer;
 pub(super) mod images;
+pub(super) mod job;
 pub(super) mod jobs;
 pub(super) mod login;
 pub(super) mod networks;

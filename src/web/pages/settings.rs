@@ -1,11 +1,11 @@
 //! Settings: the server's name, the user's name and password, the theme.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use askama::Template;
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{Html, IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use crate::{
     ops::{Actor, settings, users},
     web::{
         client::Client,
-        input::{Input, Path},
+        input::{Input, Path, Query},
         session::{AuthSession, Login},
         shell::{Done, Nav, Screen, Shell, json_response, render, see_other},
     },
@@ -30,18 +30,32 @@ struct Rules {
     rules: Vec<users::Rule>,
 }
 
+/// The forms of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    Password,
+    Username,
+    Server,
+}
+
 #[derive(Template)]
 #[template(path = "settings/show.html")]
 struct SettingsScreen {
     server: String,
     username: String,
+    new_username: String,
+    theme: &'static str,
     rules: Rules,
-    problems: std::collections::BTreeMap<String, String>,
+    /// What has just been saved.
+    saved: Option<Form>,
+    /// What is wrong in which form, by field.
+    problems: Option<(Form, BTreeMap<String, String>)>,
 }
 
 impl SettingsScreen {
-    fn problem(&self, field: &str) -> Option<&String> {
-        self.problems.get(field)
+    fn problem(&self, form: Form, field: &str) -> Option<&String> {
+        self.problems.as_ref().filter(|(wrong, _)| *wrong == form)?.1.get(field)
     }
 }
 
@@ -55,19 +69,42 @@ impl Screen for SettingsScreen {
     }
 }
 
-async fn screen(app: &App, actor: &Actor) -> Result<SettingsScreen> {
+async fn screen(app: &App, shell: &Shell, actor: &Actor) -> Result<SettingsScreen> {
     Ok(SettingsScreen {
         server: settings::server_name(app).await?,
         username: actor.name.clone(),
+        new_username: actor.name.clone(),
+        theme: shell.theme.unwrap_or("auto"),
         rules: Rules { rules: users::password_rules("") },
-        problems: std::collections::BTreeMap::new(),
+        saved: None,
+        problems: None,
     })
 }
 
+/// What the form before has saved.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Saved {
+    saved: Option<Form>,
+}
+
 /// `GET /settings`.
-pub(in crate::web) async fn show(actor: Actor, shell: Shell, State(app): State<App>) -> Result<Response> {
-    let screen = screen(&app, &actor).await?;
+pub(in crate::web) async fn show(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Query(Saved { saved }): Query<Saved>,
+) -> Result<Response> {
+    let screen = SettingsScreen { saved, ..screen(&app, &shell, &actor).await? };
     shell.show(&screen, render, |screen| json!({ "server_name": screen.server })).await
+}
+
+/// The same page with what is wrong at the fields; htmx takes the one form out of it.
+async fn again(shell: &Shell, screen: &SettingsScreen) -> Result<Response> {
+    if shell.client == Client::Fragment {
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(render(screen)?)).into_response());
+    }
+    shell.page(screen, StatusCode::UNPROCESSABLE_ENTITY).await
 }
 
 /// The password that is being typed.
@@ -101,28 +138,38 @@ pub(in crate::web) async fn account(
     State(app): State<App>,
     Input(input): Input<AccountInput>,
 ) -> Result<Response> {
+    let wanted = input.change.new_username.clone();
     let changed = match (&input.repeat_password, &input.change.new_password) {
         (Some(repeat), new) if Some(repeat) != new.as_ref() => {
             Err(AppError::field("repeat_password", "The two new passwords differ."))
         }
         _ => users::change(&app, &actor, input.change).await,
     };
-    let user = match (changed, shell.client) {
-        (Ok(user), _) => user,
-        (Err(AppError::Invalid { message, mut fields }), Client::Page) => {
+    let form = if wanted.is_some() { Form::Username } else { Form::Password };
+    let user = match changed {
+        Ok(user) => user,
+        Err(AppError::Invalid { message, mut fields }) if shell.client != Client::Api => {
             if fields.is_empty() {
                 fields.insert("current_password".to_owned(), message);
             }
-            let screen = SettingsScreen { problems: fields, ..screen(&app, &actor).await? };
-            return shell.page(&screen, StatusCode::UNPROCESSABLE_ENTITY).await;
+            let screen = SettingsScreen {
+                problems: Some((form, fields)),
+                new_username: wanted.unwrap_or_else(|| actor.name.clone()),
+                ..screen(&app, &shell, &actor).await?
+            };
+            return again(&shell, &screen).await;
         }
-        (Err(error), _) => return Err(error),
+        Err(error) => return Err(error),
     };
     // This session goes on; every other one ends, because the password's hash is part of them.
     let name = user.name.clone();
     session.login(&Login(user)).await.map_err(|error| AppError::internal(error.to_string()))?;
     let json = json!({ "success": true, "message": "Saved", "username": name });
-    shell.done(Done::new("Saved", "/settings#account", json))
+    let (text, to) = match form {
+        Form::Username => (format!("You are now called {name}"), "/settings?saved=username"),
+        _ => ("The password is changed".to_owned(), "/settings?saved=password"),
+    };
+    shell.done(Done::new(text, to, json).leaving())
 }
 
 /// A new server name.
@@ -139,9 +186,19 @@ pub(in crate::web) async fn server_name(
     State(app): State<App>,
     Input(input): Input<NameInput>,
 ) -> Result<Response> {
-    let name = settings::set_server_name(&app, &actor, &input.value).await?;
+    let name = match settings::set_server_name(&app, &actor, &input.value).await {
+        Err(AppError::Invalid { fields, .. }) if shell.client != Client::Api => {
+            let screen = SettingsScreen {
+                problems: Some((Form::Server, fields)),
+                server: input.value,
+                ..screen(&app, &shell, &actor).await?
+            };
+            return again(&shell, &screen).await;
+        }
+        name => name?,
+    };
     let json = json!({ "success": true, "key": "server_name", "value": name });
-    shell.done(Done::new(format!("This server is called {name}"), "/settings", json))
+    shell.done(Done::new(format!("This server is called {name}"), "/settings?saved=server", json).leaving())
 }
 
 /// `GET /api/ui/settings`.
@@ -184,15 +241,22 @@ pub(in crate::web) struct ThemeInput {
     theme: String,
 }
 
-/// `POST /preferences/theme`: a cookie of this browser, for those without JavaScript.
-pub(in crate::web) async fn theme(_: Actor, Input(input): Input<ThemeInput>) -> Result<Response> {
+/// `POST /preferences/theme`: a cookie of this browser, for those without JavaScript. Leads back to
+/// the page it was asked from.
+pub(in crate::web) async fn theme(
+    _: Actor,
+    headers: HeaderMap,
+    Input(input): Input<ThemeInput>,
+) -> Result<Response> {
     let theme = match input.theme.as_str() {
         "light" => "light",
         "dark" => "dark",
         _ => "auto",
     };
     let cookie = format!("theme={theme}; Path=/; SameSite=Lax; Max-Age=31536000");
-    let mut response = see_other("/settings")?;
+    let from = headers.get(header::REFERER).and_then(|from| from.to_str().ok()?.parse::<Uri>().ok());
+    let from = from.as_ref().and_then(|from| from.path_and_query()).map_or("/settings", |path| path.as_str());
+    let mut response = see_other(&super::login::safe(from))?;
     let cookie = HeaderValue::try_from(cookie).map_err(AppError::internal)?;
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)

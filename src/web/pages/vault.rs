@@ -60,8 +60,10 @@ pub(in crate::web) async fn list(
     _: Actor,
     shell: Shell,
     State(app): State<App>,
-    Query(filter): Query<backups::Filter>,
+    Query(mut filter): Query<backups::Filter>,
 ) -> Result<Response> {
+    // A form sends what is not chosen as an empty field.
+    filter.sort = filter.sort.filter(|by| !by.is_empty());
     let asked = filter.limit;
     let wanted = backups::Filter {
         limit: if shell.client == crate::web::client::Client::Api {
@@ -72,7 +74,7 @@ pub(in crate::web) async fn list(
         ..filter.clone()
     };
     let page = backups::list(&app, &wanted).await?;
-    let by = filter.sort.clone().filter(|by| !by.is_empty()).unwrap_or_else(|| "created".to_owned());
+    let by = filter.sort.clone().unwrap_or_else(|| "created".to_owned());
     let descending = filter.order.as_deref().map_or(filter.sort.is_none(), |order| order == "desc");
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let rest = parameters(&[

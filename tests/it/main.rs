@@ -10,6 +10,7 @@
 //! The real program against the real Docker engine. One story a file; what they share is in `harness`.
 
 mod architecture;
+mod browser;
 mod bulk;
 mod containers;
 mod dashboard;
@@ -22,6 +23,7 @@ mod images;
 mod main_job;
 mod matrix;
 mod networks;
+mod pages;
 mod redeploy;
 mod security;
 mod sign_in;

@@ -1,15 +1,17 @@
 //! What the stories share: the program itself, an engine to play with, and trees of odd files.
 
 mod app;
+mod browser;
 mod docker;
 mod engine;
 mod image;
 mod web;
 
 pub(crate) use app::{App, Options, in_container, restic};
+pub(crate) use browser::Browser;
 pub(crate) use docker::Bench;
 pub(crate) use engine::Engine;
-pub(crate) use web::{Client, PASSWORD};
+pub(crate) use web::{Answer, Client, PASSWORD};
 
 use std::{
     process::{Command, Output},

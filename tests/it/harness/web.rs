@@ -1,6 +1,6 @@
 //! A client of the program: a script with JSON, or a browser that follows the forms it finds.
 
-use scraper::{Html, Selector};
+use scraper::{ElementRef, Html, Selector};
 use serde_json::{Value, json};
 use ureq::{Agent, Body, http::Response};
 
@@ -78,6 +78,33 @@ impl Client {
         Answer::of(request.send_form(fields))
     }
 
+    /// Follows the form of a page that has this button: its address, its method, its fields with the
+    /// values the page gives them, then the changes, then the button's own name and value.
+    pub(crate) fn submit_form(&self, page: &Answer, button: &str, changes: &[(&str, &str)]) -> Answer {
+        let form = page.form(button);
+        let mut fields = form.fields;
+        for (name, value) in changes {
+            assert!(form.known.iter().any(|known| known == name), "the form has no field {name}");
+            fields.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                fields.push(((*name).to_owned(), (*value).to_owned()));
+            }
+        }
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        if form.get {
+            let query = fields.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value)));
+            return self.get(&format!("{}?{}", form.action, query.collect::<Vec<_>>().join("&")));
+        }
+        self.submit(&form.action, &fields)
+    }
+
+    /// Goes where the answer leads.
+    #[track_caller]
+    pub(crate) fn follow(&self, answer: &Answer) -> Answer {
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        self.get(answer.header("location").unwrap())
+    }
+
     pub(crate) fn sign_in(&self, name: &str, password: &str) -> Answer {
         self.post("/api/login", &json!({ "username": name, "password": password }))
     }
@@ -151,12 +178,52 @@ impl Answer {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The form with this button.
+    #[track_caller]
+    fn form(&self, button: &str) -> Form {
+        let page = Html::parse_document(&self.text);
+        let all = |selector: &str| Selector::parse(selector).unwrap();
+        let words = |element: ElementRef<'_>| fold(&element.text().collect::<String>());
+        let (everything, buttons, controls) = (all("form"), all("button"), all("input, select, textarea"));
+        let mut forms = page
+            .select(&everything)
+            .flat_map(|form| form.select(&buttons).map(move |button| (form, button)).collect::<Vec<_>>());
+        let (form, pressed) = forms
+            .find(|(_, element)| words(*element) == button || element.attr("value") == Some(button))
+            .unwrap_or_else(|| panic!("no form with a button “{button}”: {}", self.text));
+        let mut found = Form {
+            action: pressed.attr("formaction").or(form.attr("action")).unwrap().to_owned(),
+            get: pressed.attr("formmethod").or(form.attr("method")) != Some("post"),
+            fields: Vec::new(),
+            known: Vec::new(),
+        };
+        for control in form.select(&controls) {
+            let Some(name) = control.attr("name") else { continue };
+            found.known.push(name.to_owned());
+            let chosen = Selector::parse("option[selected]").unwrap();
+            let any = Selector::parse("option").unwrap();
+            let value = match (control.value().name(), control.attr("type")) {
+                (_, Some("checkbox" | "radio")) if control.attr("checked").is_none() => continue,
+                ("select", _) => {
+                    let option = control.select(&chosen).next().or_else(|| control.select(&any).next());
+                    option.map(|option| option.attr("value").map_or_else(|| words(option), str::to_owned))
+                }
+                ("textarea", _) => Some(control.text().collect()),
+                _ => control.attr("value").map(str::to_owned),
+            };
+            found.fields.push((name.to_owned(), value.unwrap_or_default()));
+        }
+        if let Some(name) = pressed.attr("name") {
+            found.fields.push((name.to_owned(), pressed.attr("value").unwrap_or_default().to_owned()));
+        }
+        found
+    }
+
     /// Texts of the elements that match, white space folded.
     pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
         let page = Html::parse_document(&self.text);
         let selector = Selector::parse(selector).unwrap();
-        let fold = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        page.select(&selector).map(|element| fold(element.text().collect())).collect()
+        page.select(&selector).map(|element| fold(&element.text().collect::<String>())).collect()
     }
 
     /// The values of one attribute of the elements that match.
@@ -165,4 +232,24 @@ impl Answer {
         let selector = Selector::parse(selector).unwrap();
         page.select(&selector).filter_map(|element| element.attr(name).map(str::to_owned)).collect()
     }
+}
+
+/// A form as it stands in a page.
+struct Form {
+    action: String,
+    get: bool,
+    fields: Vec<(String, String)>,
+    /// Names of all controls, also of those that send nothing as they are.
+    known: Vec<String>,
+}
+
+fn fold(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn escape(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }

@@ -1,0 +1,251 @@
+//! What people do, in a real browser.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::harness::{App, Bench, Browser, PASSWORD};
+
+#[test]
+fn a_container_is_backed_up_deleted_and_brought_back_by_clicks() {
+    let bench = Bench::new();
+    let app = App::start();
+    let volume = bench.volume("data");
+    let web = bench.run("web", &["-v", &format!("{volume}:/data")], &[]);
+    fs::write(bench.path(&volume).join("precious"), "only copy").unwrap();
+    let browser = Browser::open(app.address());
+    browser.go("/");
+    assert!(browser.place().starts_with("/login"), "{}", browser.place());
+    browser.sign_in();
+
+    browser.press("Back up containers");
+    browser.dismiss();
+    browser.fill("#q", &web);
+    browser.wait_text("#results footer", "1 of");
+    browser.click(&format!("tbody form[action='/containers/{web}/backup'] .btn"));
+    browser.wait_text(".toast", &format!("Backing up {web}"));
+    browser.press("Show progress");
+    browser.dismiss();
+    browser.wait_text("#now-h", &format!("{web} is backed up"));
+    assert!(!browser.exists("#job-live[hx-trigger]"), "the page still asks though the job has ended");
+
+    browser.click(".facts a[href^='/containers/']");
+    browser.dismiss();
+    browser.click("[popovertarget=c-more]");
+    browser.press("Delete");
+    browser.wait_until("document.querySelector('#confirm:modal')");
+    browser.click("#confirm [name=delete_volumes]");
+    browser.fill("#typed", "nonsense");
+    browser.press("Delete container");
+    assert!(bench.exists("container", &web), "the typed name must match");
+    browser.fill("#typed", &web);
+    browser.press("Delete container");
+    browser.wait_text(".toast", &format!("{web} is deleted"));
+    assert!(!bench.exists("container", &web) && !bench.exists("volume", &volume));
+
+    browser.dismiss();
+    browser.press("Backup vault");
+    browser.dismiss();
+    browser.press("Restore");
+    browser.dismiss();
+    browser.wait_text("#plan", &format!("Container {web} is created and started"));
+    browser.click(".form-foot .btn.primary");
+    browser.dismiss();
+    browser.wait_text("#now-h", &format!("{web} is back"));
+    assert!(bench.is_running(&web));
+    assert_eq!(fs::read_to_string(bench.path(&volume).join("precious")).unwrap(), "only copy");
+    assert!(browser.failed_requests().is_empty(), "{:?}", browser.failed_requests());
+}
+
+#[test]
+fn lists_are_searched_as_one_types_and_sorted_by_a_click() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let (first, second) = (bench.run("aaa", &[], &[]), bench.create("bbb", &[], &[]));
+    for container in [&first, &second] {
+        assert_eq!(admin.back_up(container)["status"], "complete");
+    }
+    let browser = Browser::open(app.address());
+    browser.sign_in();
+    let common = first.trim_start_matches("aaa-");
+    for page in ["/containers", "/vault"] {
+        browser.go(page);
+        browser.dismiss();
+        browser.fill("#q", common);
+        browser.wait_until("document.querySelectorAll('#results tbody th').length === 2");
+        assert_eq!(browser.script("return document.activeElement.id", &[]), json!("q"));
+        browser.wait_until(&format!("location.search.includes('search={common}')"));
+        let names = || browser.texts("#results tbody th a");
+        let order = |wanted: &str| {
+            browser.wait_until(&format!(
+                "document.querySelector('[aria-sort]').getAttribute('aria-sort') === '{wanted}'"
+            ));
+        };
+        browser.click("#results th a[href*='sort=size'], #results th a[href*='sort=image']");
+        order("ascending");
+        browser.click("#results th a[href*='sort=name']");
+        order("ascending");
+        browser
+            .wait_until("document.querySelector('th:has(a[href*=\"sort=name\"])').hasAttribute('aria-sort')");
+        assert_eq!(names(), [first.clone(), second.clone()]);
+        browser.click("[aria-sort] a");
+        order("descending");
+        assert_eq!(names(), [second.clone(), first.clone()]);
+        browser.fill("#q", &second);
+        browser.wait_until("document.querySelectorAll('#results tbody th').length === 1");
+        assert_eq!(names(), std::slice::from_ref(&second));
+        browser.fill("#q", "nothing-is-called-so");
+        browser.wait_text("#results", "Nothing found");
+    }
+}
+
+#[test]
+fn a_row_changes_in_place_and_keeps_the_focus() {
+    let bench = Bench::new();
+    let app = App::start();
+    let browser = Browser::open(app.address());
+    let web = bench.run("web", &[], &[]);
+    let short = bench.inspect(&web)["Id"].as_str().unwrap()[..12].to_owned();
+    browser.sign_in();
+    browser.go(&format!("/containers?search={web}"));
+    browser.dismiss();
+    browser.script(&format!("window.row = document.getElementById('c-{short}')"), &[]);
+    for (action, word, told) in [
+        ("pause", "Paused", "is paused"),
+        ("resume", "Running", "is resumed"),
+        ("restart", "Running", "is restarted"),
+        ("stop", "Stopped", "is stopped"),
+    ] {
+        browser.click(&format!("#b-{short}"));
+        browser.click(&format!("#m-{short} form[action$='/{action}'] button:not([aria-disabled])"));
+        browser.wait_text(".toast", told);
+        browser.wait_text(&format!("#c-{short} .state"), word);
+    }
+    assert_eq!(
+        browser.script(&format!("return window.row === document.getElementById('c-{short}')"), &[]),
+        json!(true)
+    );
+    browser.click(&format!("#b-{short}"));
+    browser.script("htmx.trigger(document.body, 'list-changed')", &[]);
+    bench.docker(&["start", &web]);
+    browser.script("htmx.trigger(document.body, 'list-changed')", &[]);
+    browser.wait_text(&format!("#c-{short} .state"), "Running");
+    let kept = format!("document.querySelector('#m-{short}').matches(':popover-open')");
+    browser.wait_until(&kept);
+    browser.keys("\u{e00c}");
+    browser.wait_until(&format!("!{kept}"));
+    assert_eq!(browser.script("return document.activeElement.id", &[]), json!(format!("b-{short}")));
+}
+
+#[test]
+fn the_default_password_is_warned_about_until_it_is_changed() {
+    let app = App::start();
+    let browser = Browser::open(app.address());
+    browser.sign_in();
+    for page in ["/", "/containers", "/vault", "/jobs"] {
+        browser.go(page);
+        browser.wait_until("document.querySelector('#default-password:modal')");
+        browser.keys("\u{e00c}");
+        browser.wait_until("!document.querySelector('#default-password:modal')");
+    }
+    browser.go("/");
+    browser.click("#default-password a");
+    browser.wait_text("h1", "Settings");
+    browser.fill("#cur", "not the password");
+    browser.fill("#new", "short");
+    browser.wait_text("#rules .met", "a lower case letter");
+    assert_eq!(browser.texts("#rules li:not(.met)").len(), 4);
+    browser.fill("#new", "Long-enough-2-be-good");
+    browser.wait_until("document.querySelectorAll('#rules .met').length === 5");
+    browser.fill("#rep", "Long-enough-2-be-good");
+    browser.click("[data-reveal=new]");
+    assert_eq!(browser.script("return document.getElementById('new').type", &[]), json!("text"));
+    browser.click("#account [type=submit].primary");
+    browser.wait_text("#cur-e", "current password is wrong");
+    let kept = browser.script("return document.getElementById('new').value", &[]);
+    assert_eq!(kept, json!("Long-enough-2-be-good"), "what was typed stays");
+    browser.fill("#cur", PASSWORD);
+    browser.click("#account [type=submit].primary");
+    browser.wait_text("#account .good", "Changed");
+    assert!(!browser.exists("#default-password"));
+    browser.go("/containers");
+    browser.wait_text("h1", "Containers");
+    assert!(!browser.exists("#default-password"));
+}
+
+#[test]
+fn a_restore_next_to_what_runs_is_planned_as_one_types() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let volume = bench.volume("data");
+    let web = bench.run("web", &["-v", &format!("{volume}:/data"), "-p", "127.0.0.1::80"], &[]);
+    let backup = admin.back_up(&web)["backup_id"].as_str().unwrap().to_owned();
+    let browser = Browser::open(app.address());
+    browser.sign_in();
+    browser.go(&format!("/vault/{backup}/restore"));
+    browser.dismiss();
+    let copy = bench.name("copy");
+    browser.fill("#nn", &web);
+    browser.wait_text("#nn-check", "exists already");
+    browser.fill("#nn", &copy);
+    browser.wait_text("#nn-check", &format!("{copy} is free"));
+    browser.fill("#d-0-name", &volume);
+    browser.wait_text("#d-0-check", "exists already");
+    let fresh = bench.name("fresh");
+    browser.fill("#d-0-name", &fresh);
+    browser.wait_text("#plan", &format!("Volume {fresh} is created"));
+    browser.click(".form-foot .btn.primary");
+    browser.dismiss();
+    browser.wait_text("#now-h", &format!("{copy} is back"));
+    assert!(bench.is_running(&copy) && bench.is_running(&web) && bench.exists("volume", &fresh));
+    bench.docker(&["rm", "-f", "-v", &copy]);
+    bench.docker(&["volume", "rm", "-f", &fresh]);
+}
+
+#[test]
+fn pages_fit_a_phone() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let long = bench.name(&"long-name-without-any-space_".repeat(3));
+    bench.docker(&[
+        "run",
+        "-d",
+        "--name",
+        &long,
+        "--label",
+        bench.label(),
+        "-p",
+        "127.0.0.1::80",
+        &bench.image(),
+    ]);
+    let run = admin.back_up(&long);
+    let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
+    let browser = Browser::phone(app.address(), 360);
+    browser.sign_in();
+    for page in [
+        "/".to_owned(),
+        "/containers".to_owned(),
+        format!("/containers/{long}"),
+        format!("/containers/{long}/backup"),
+        format!("/containers/{long}/delete"),
+        "/vault".to_owned(),
+        format!("/vault/{backup}"),
+        format!("/vault/{backup}/restore"),
+        format!("/vault/{backup}/delete"),
+        "/jobs".to_owned(),
+        format!("/jobs/{job}"),
+        "/settings".to_owned(),
+        "/nothing-here".to_owned(),
+    ] {
+        browser.go(&page);
+        browser.dismiss();
+        let wide = browser.script("return [document.documentElement.scrollWidth, innerWidth]", &[]);
+        assert_eq!(wide, json!([360, 360]), "{page} scrolls sideways");
+    }
+    browser.click("[popovertarget=nav]");
+    browser.press("Backup vault");
+    browser.wait_text("h1", "Backup vault");
+}

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{perform, undo};
+use super::{cleanup, perform, undo};
 use crate::{
     app::App,
     db,
@@ -14,6 +14,7 @@ use crate::{
         progress::{Level, Note},
         run::{Kind, Run, State},
     },
+    worker::place::Place,
 };
 
 /// How long to wait for Docker between two tries.
@@ -30,6 +31,11 @@ pub async fn run(app: &App) -> Result<()> {
         app.queue.push(&run.id).await?;
     }
     tokio::spawn(watch(app.clone()));
+    if let Ok(Place::Beside(_)) = app.place().await
+        && let Err(error) = cleanup::sweep(app, &mut Vec::new()).await
+    {
+        tracing::warn!(%error, "containers of earlier jobs could not be removed");
+    }
     Ok(())
 }
 

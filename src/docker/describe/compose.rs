@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     joined, main_network,
-    settings::{duration, settings, words},
+    settings::{duration, seccomp_profile, settings, words},
 };
 use crate::{
     docker::{networks::is_built_in, plan::is_anonymous},
@@ -59,6 +59,10 @@ pub fn compose_file(manifest: &Manifest) -> String {
         }
     }
     let mut out = String::new();
+    if let Some(profile) = seccomp_profile(container) {
+        // Compose takes it from a file only.
+        let _ = writeln!(out, "# Save this as seccomp.json: {}", profile.replace('\n', " "));
+    }
     write(&mut out, &Value::Object(file), 0);
     out
 }

@@ -159,10 +159,12 @@ impl Drop for Bench {
             let output = try_run("docker", &[arguments, &["-q", "--filter", &filter]].concat());
             String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
         };
-        let kinds: [(&[&str], &[&str]); 4] = [
+        let kinds: [(&[&str], &[&str]); 5] = [
             (&["ps", "-a"], &["rm", "-f", "-v"]),
             (&["volume", "ls"], &["volume", "rm", "-f"]),
             (&["network", "ls"], &["network", "rm"]),
+            (&["images"], &["rmi", "-f"]),
+            // Once more: images of one second are listed in any order, and one with a child stays.
             (&["images"], &["rmi", "-f"]),
         ];
         for (what, remove) in kinds {

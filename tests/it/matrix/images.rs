@@ -65,6 +65,7 @@ fn a_container_whose_image_was_deleted_comes_back_with_its_files() {
     m.flattened(&web);
     m.round_trip(|_| {});
     assert_eq!(m.bench.docker(&["exec", &web, "cat", "/written"]), "inside");
+    remove_with_image(&m, &web);
 }
 
 #[test]
@@ -98,9 +99,17 @@ fn each_backup_without_an_image_has_the_files_of_its_own_time() {
     let second = admin.back_up(&web);
     assert_eq!(second["status"], "complete", "{second:#}");
     for (backup, text) in [(second, "later"), (first, "first")] {
-        m.bench.docker(&["rm", "-f", &web]);
+        remove_with_image(&m, &web);
         let restored = admin.restore(backup["backup_id"].as_str().unwrap(), json!({}));
         assert_eq!(restored["status"], "complete", "{restored:#}");
         assert_eq!(m.bench.docker(&["exec", &web, "cat", "/written"]), text);
     }
+    remove_with_image(&m, &web);
+}
+
+/// What is made of a container's files carries no label of the test.
+fn remove_with_image(m: &Matrix, container: &str) {
+    let image = m.bench.inspect(container)["Image"].as_str().unwrap().to_owned();
+    m.bench.docker(&["rm", "-f", container]);
+    try_run("docker", &["rmi", &image]);
 }

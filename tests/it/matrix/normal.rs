@@ -79,6 +79,10 @@ pub(super) fn container(inspect: &Value, known: &Known) -> Value {
     if let Some(name) = all["HostConfig"]["NetworkMode"].as_str().unwrap().strip_prefix("<network ") {
         all["HostConfig"]["NetworkMode"] = json!(name.trim_end_matches('>'));
     }
+    // A guest shows the host name of the container whose network it shares.
+    if all["HostConfig"]["NetworkMode"].as_str().unwrap().starts_with("container:") {
+        all["Config"]["Hostname"] = Value::Null;
+    }
     let mut ports = all["NetworkSettings"]["Ports"].clone();
     for (port, bindings) in ports.as_object_mut().into_iter().flatten() {
         for binding in bindings.as_array_mut().into_iter().flatten() {

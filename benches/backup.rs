@@ -2,7 +2,11 @@
 //!
 //! `cargo bench --bench backup` (needs restic). Arguments: megabytes of large files (default 1000), number of small
 //! files (default 20000), rounds (default 3). Prints the median of each step in seconds, and the worker's peak memory.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends where something goes wrong")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement ends where something goes wrong"
+)]
 
 use std::{
     fs,
@@ -118,7 +122,10 @@ fn manifest() -> Manifest {
         networks: Vec::new(),
         volumes: Vec::new(),
         engine: json!({}),
-        items: vec![item(ItemKind::Settings, "bench/backup.json"), item(ItemKind::Volume, "bench/volumes/data")],
+        items: vec![
+            item(ItemKind::Settings, "bench/backup.json"),
+            item(ItemKind::Volume, "bench/volumes/data"),
+        ],
     }
 }
 
@@ -135,7 +142,9 @@ fn work(order: &Order) -> (Answer, f64) {
     let mut memory = 0.0;
     for line in BufReader::new(worker.stdout.take().unwrap()).lines() {
         let status = fs::read_to_string(format!("/proc/{}/status", worker.id())).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
         memory = peak.map_or(memory, |kib: f64| kib / 1024.0);
         match serde_json::from_str::<Event>(&line.unwrap()).unwrap() {
             Event::Waiting(_) => writeln!(input, "go").unwrap(),

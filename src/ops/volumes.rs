@@ -32,7 +32,7 @@ pub async fn list(app: &App) -> Result<Vec<Volume>> {
     let backups = app.db.read(db::backups::all).await?;
     let held = held(&backups, &server);
     let sizes = volume_sizes::now().known.map(|(sizes, _)| sizes).unwrap_or_default();
-    let data = std::fs::canonicalize(&app.config.data).unwrap_or_else(|_| app.config.data.clone());
+    let data = app.place().await?.data_on_host(&app.config.data);
     Ok(volumes.into_iter().map(|volume| row(volume, &containers, &held, &sizes, &data)).collect())
 }
 
@@ -111,7 +111,7 @@ fn row(
         (None, Some(_)) => Protection::LeftOut,
         (None, None) => Protection::Unprotected,
     };
-    let is_self = holds_own_data(&volume, containers, data);
+    let is_self = holds_own_data(&volume, data);
     Volume {
         size_bytes: sizes.get(&volume.name).copied(),
         in_use: !users.is_empty(),
@@ -130,15 +130,9 @@ fn row(
     }
 }
 
-/// On the host the data directory lies in the volume; in a container our own container mounts it.
-fn holds_own_data(volume: &VolumeSummary, containers: &[Container], data: &Path) -> bool {
-    let touches = |path: &Path| path.starts_with(data) || data.starts_with(path);
-    let mounted = containers.iter().filter(|container| container.is_self).any(|own| {
-        let mut mounts =
-            own.volumes.iter().filter(|mount| mount.kind == "volume" && mount.name == volume.name);
-        mounts.any(|mount| touches(Path::new(&mount.destination)))
-    });
-    mounted || volume.data.as_deref().is_some_and(touches)
+/// `data` as the host names it.
+fn holds_own_data(volume: &VolumeSummary, data: &Path) -> bool {
+    volume.data.as_deref().is_some_and(|path| path.starts_with(data) || data.starts_with(path))
 }
 
 /// Makes an empty volume.

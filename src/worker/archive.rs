@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     ffi::{CString, OsStr},
     fs::File,
-    io::{self, BufWriter, Read, Write},
+    io::{self, Read},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
@@ -18,7 +18,7 @@ use nix::{
 };
 use tar::{Builder, EntryType, Header};
 
-use super::files::kind;
+use super::files::{Pieces, kind};
 use crate::model::files::{EntryKind, decode};
 
 /// A file up to this size is read before its header is written, so that one that changes meanwhile
@@ -30,16 +30,15 @@ const REMEMBERED: usize = 100_000;
 
 /// Writes the folder and all that is in it; names begin with `prefix`. Sockets are left out: they
 /// hold nothing. What vanishes meanwhile is not there; what can't be read is an error.
-pub(super) fn pack(folder: OwnedFd, prefix: &str, out: io::Result<File>) -> io::Result<()> {
-    let mut pack =
-        Pack { tar: Builder::new(BufWriter::with_capacity(256 * 1024, out?)), links: HashMap::new() };
+pub(super) fn pack(folder: OwnedFd, prefix: &str, out: Pieces) -> io::Result<Pieces> {
+    let mut pack = Pack { tar: Builder::new(out), links: HashMap::new() };
     let stat = fstat(&folder)?;
     pack.folder(folder, &stat, Path::new(OsStr::from_bytes(&decode(prefix))))?;
-    pack.tar.into_inner()?.flush()
+    pack.tar.into_inner()
 }
 
 struct Pack {
-    tar: Builder<BufWriter<File>>,
+    tar: Builder<Pieces>,
     links: HashMap<(u64, u64), PathBuf>,
 }
 

@@ -10,7 +10,7 @@
 use std::{
     cmp::Reverse,
     fs::File,
-    io::{Read, Seek, SeekFrom, Write},
+    io::{BufWriter, Read, Seek, SeekFrom, Write},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     process::ExitCode,
@@ -32,8 +32,10 @@ use crate::model::files::{
     ByteRange, Entry, EntryKind, Excerpt, InnerPath, Listing, SortBy, StreamHead, Window, encode,
 };
 
-/// Does the task. A failure before the first byte is an answer; one after it ends the process
-/// with another exit code than 0.
+/// Bytes of one piece.
+const PIECE: usize = 64 * 1024;
+
+/// Does the task. A failure before the first byte is an answer; one after it leaves the last piece out.
 pub(super) fn serve(task: &FilesTask) -> ExitCode {
     match look(task) {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,7 +54,7 @@ fn look(task: &FilesTask) -> Result<(), Failure> {
         Look::Send { prefix, .. } if kind(place.stat.st_mode) == EntryKind::Dir => {
             let folder = place.folder()?;
             answer(Seen::Stream(StreamHead { size: None, part: None, ..place.head() }));
-            finish(archive::pack(folder, prefix, output()));
+            finish(Pieces::begin().and_then(|out| archive::pack(folder, prefix, out)).and_then(Pieces::end));
         }
         Look::Send { range, if_tag, .. } => place.send(*range, if_tag.as_deref())?,
     }
@@ -63,16 +65,57 @@ fn answer(seen: Seen) {
     Report::send(&Event::Answer(Box::new(Ok(Answer::Files(seen)))));
 }
 
-/// Standard output without the line buffer.
-fn output() -> std::io::Result<File> {
-    Ok(std::io::stdout().as_fd().try_clone_to_owned()?.into())
-}
-
-/// After the answer nothing can be told any more but by the exit code.
+/// After the answer a failure can only be told by ending without the last piece.
 fn finish(done: std::io::Result<()>) {
     if let Err(error) = done {
         eprintln!("{error}");
         std::process::exit(4);
+    }
+}
+
+/// Standard output as a stream of pieces. Nothing but [`Pieces::end`] says that all of it was sent.
+pub(super) struct Pieces(BufWriter<Piece>);
+
+/// Writes whatever it is given as one piece.
+struct Piece(File);
+
+impl Write for Piece {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let bytes = bytes.get(..bytes.len().min(PIECE)).unwrap_or_default();
+        let length = u32::try_from(bytes.len()).unwrap_or(0);
+        self.0.write_all(&length.to_be_bytes())?;
+        self.0.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Pieces {
+    fn begin() -> std::io::Result<Self> {
+        // Not through the line buffer of the standard library.
+        let out = std::io::stdout().as_fd().try_clone_to_owned()?;
+        Ok(Self(BufWriter::with_capacity(PIECE, Piece(out.into()))))
+    }
+
+    fn end(self) -> std::io::Result<()> {
+        let piece = self.0.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        let mut out = piece.0;
+        out.write_all(&[0; 4])?;
+        out.flush()
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // An empty piece would be the end.
+        if bytes.is_empty() { Ok(0) } else { self.0.write(bytes) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -217,14 +260,12 @@ impl<'a> Place<'a> {
 }
 
 fn copy(file: &mut File, length: u64) -> std::io::Result<()> {
-    let mut out = output()?;
+    let mut out = Pieces::begin()?;
     let copied = std::io::copy(&mut file.take(length), &mut out)?;
-    out.flush()?;
     if copied < length {
-        Err(std::io::Error::other("the file became shorter while it was read"))
-    } else {
-        Ok(())
+        return Err(std::io::Error::other("the file became shorter while it was read"));
     }
+    out.end()
 }
 
 pub(super) fn kind(mode: u32) -> EntryKind {

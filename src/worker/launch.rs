@@ -1,7 +1,8 @@
 //! Starts a worker, feeds it its order and listens to it.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
+use bytes::BytesMut;
 use futures::{
     StreamExt,
     stream::{BoxStream, try_unfold},
@@ -17,6 +18,9 @@ use super::{
 
 /// Bytes in hand per stream.
 const CHUNK: usize = 64 * 1024;
+
+/// How long a worker may take until its bytes begin.
+const FIRST_ANSWER: Duration = Duration::from_secs(60);
 
 /// Who hears what the worker says.
 #[async_trait::async_trait]
@@ -70,47 +74,6 @@ pub async fn run(
     }
 }
 
-/// The bytes that follow a worker's answer. An error means that they are not all there.
-pub type Bytes = BoxStream<'static, std::io::Result<bytes::Bytes>>;
-
-/// How long a worker may take until its bytes begin.
-const FIRST_ANSWER: Duration = Duration::from_secs(60);
-
-/// Runs one order whose answer is followed by raw bytes. Dropping the bytes kills the worker, and
-/// so does `stop`, which breaks them off.
-pub async fn stream(
-    place: &Place,
-    order: Order,
-    stop: CancellationToken,
-) -> Result<(Answer, Bytes), Failure> {
-    let mut process = Process::start(place, order).await?;
-    let line = match timeout(FIRST_ANSWER, process.line()).await {
-        Ok(line) => line?,
-        Err(_) => return Err(died("it did not answer in time")),
-    };
-    let Some(line) = line else {
-        return Err(process.end().await.err().unwrap_or_else(|| died("it said nothing")));
-    };
-    let answer = match serde_json::from_str::<Event>(&line) {
-        Ok(Event::Answer(answer)) => (*answer)?,
-        Ok(_) => return Err(died("it said something else first")),
-        Err(error) => return Err(died(&format!("it said something odd ({error})"))),
-    };
-    // The worker ends when its standard input does, so the process is kept as long as somebody reads.
-    let bytes = try_unfold((process, stop), |(mut process, stop)| async move {
-        let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
-        let read = tokio::select! {
-            read = process.stdout.read_buf(&mut chunk) => read?,
-            () = stop.cancelled() => return Err(std::io::Error::other("the server stops")),
-        };
-        if read > 0 {
-            return Ok(Some((chunk.freeze(), (process, stop))));
-        }
-        process.end().await.map(|()| None).map_err(std::io::Error::other)
-    });
-    Ok((answer, bytes.boxed()))
-}
-
 /// Listens until the answer; `None` when the worker ended without one.
 async fn converse(
     process: &mut Process,
@@ -128,4 +91,77 @@ async fn converse(
         }
     }
     Ok(None)
+}
+
+/// The bytes that follow a worker's answer. An error means that they are not all there.
+pub type Bytes = BoxStream<'static, io::Result<bytes::Bytes>>;
+
+/// Runs one order whose answer is followed by bytes. Dropping them kills the worker; `stop` breaks them off.
+pub async fn stream(
+    place: &Place,
+    order: Order,
+    stop: CancellationToken,
+) -> Result<(Answer, Bytes), Failure> {
+    let first = async {
+        let mut process = Process::start(place, order).await?;
+        let line = process.line().await?;
+        Ok((process, line))
+    };
+    let late = |_| Err(died("it did not answer in time"));
+    let (process, line) = timeout(FIRST_ANSWER, first).await.unwrap_or_else(late)?;
+    let Some(line) = line else {
+        return Err(process.end().await.err().unwrap_or_else(|| died("it said nothing")));
+    };
+    let answer = match serde_json::from_str::<Event>(&line) {
+        Ok(Event::Answer(answer)) => (*answer)?,
+        _ => return Err(died("it said something odd")),
+    };
+    let reader = Pieces { process, left: 0 };
+    let bytes = try_unfold((reader, stop), |(mut reader, stop)| async move {
+        let next = tokio::select! {
+            next = reader.next() => next,
+            () = stop.cancelled() => Err(io::Error::other("the server stops")),
+        };
+        match next {
+            Ok(bytes) => Ok(bytes.map(|bytes| (bytes, (reader, stop)))),
+            Err(error) if stop.is_cancelled() => {
+                // It may wait for somebody to read on, and would never end by itself.
+                reader.process.kill().await;
+                Err(error)
+            }
+            Err(error) => {
+                let how = reader.process.end().await.err().map(|failure| failure.message).unwrap_or_default();
+                tracing::warn!(%error, how, "a file could not be sent to its end");
+                Err(error)
+            }
+        }
+    });
+    Ok((answer, bytes.boxed()))
+}
+
+/// Reads the pieces that a worker sends.
+struct Pieces {
+    process: Process,
+    /// Bytes of the present piece that are still to come.
+    left: u64,
+}
+
+impl Pieces {
+    /// The next bytes; `None` when all have come. An end before that is an error.
+    async fn next(&mut self) -> io::Result<Option<bytes::Bytes>> {
+        let stdout = &mut self.process.stdout;
+        if self.left == 0 {
+            self.left = u64::from(stdout.read_u32().await?);
+            if self.left == 0 {
+                return Ok(None);
+            }
+        }
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let read = stdout.take(self.left).read_buf(&mut chunk).await?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read as u64;
+        Ok(Some(chunk.freeze()))
+    }
 }

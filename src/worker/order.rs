@@ -282,7 +282,8 @@ pub enum Seen {
     Listing(Listing),
     /// The beginning of a file.
     Excerpt(Excerpt),
-    /// Raw bytes follow this line until the end. Only with exit code 0 they are all there.
+    /// Pieces of bytes follow this line, each after its length as four bytes, most significant first. They
+    /// are all there when an empty piece has come.
     Stream(StreamHead),
 }
 

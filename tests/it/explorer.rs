@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Bench, Client, run};
+use crate::harness::{App, Bench, Client, run, wait_for};
 
 fn explore(admin: &Client, volume: &str, query: &str) -> Value {
     admin.get(&format!("/api/volume/{volume}/explore?{query}")).expect(200)
@@ -318,7 +318,7 @@ fn volumes_of_stopped_containers_and_of_none_are_looked_at_without_help() {
         let filter = format!("volume={volume}");
         assert_eq!(bench.docker(&["ps", "-a", "--format", "{{.Names}}", "--filter", &filter]), users);
     }
-    assert!(app.workers().is_empty(), "{:?}", app.workers());
+    wait_for("the last worker to go", || app.workers().is_empty().then_some(()));
     // What is kept elsewhere is said to be.
     let memory = bench.volume_with("memory", &["-o", "type=tmpfs", "-o", "device=tmpfs"]);
     let refused = admin.get(&format!("/api/volume/{memory}/explore")).error(422);

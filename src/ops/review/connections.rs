@@ -56,7 +56,8 @@ pub(super) fn ports(
     for (container_port, list) in bindings.into_iter().flatten() {
         let protocol = container_port.split_once('/').map_or("tcp", |(_, protocol)| protocol);
         for binding in list.as_array().into_iter().flatten() {
-            let wanted = binding["HostPort"].as_str().unwrap_or_default();
+            // 0 is Docker's other word for any free one.
+            let wanted = binding["HostPort"].as_str().filter(|port| *port != "0").unwrap_or_default();
             let host_port = options.port_overrides.get(container_port).map_or(wanted, String::as_str);
             let key = format!("{host_port}/{protocol}");
             let own = replaced.is_some()

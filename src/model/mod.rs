@@ -7,6 +7,7 @@ pub mod container;
 pub mod files;
 pub mod host_path;
 pub mod image;
+pub mod log;
 pub mod manifest;
 pub mod names;
 pub mod network;

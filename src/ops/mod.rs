@@ -11,6 +11,7 @@ pub mod delete;
 pub mod files;
 mod host_paths;
 pub mod images;
+pub mod logs;
 pub mod networks;
 pub mod perform;
 pub mod quiesce;

@@ -75,7 +75,8 @@ pub(super) async fn limit(
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let exempt = ["/assets/", "/fragments/", "/api/backup-progress/", "/healthz"];
-    let polled = path.starts_with("/jobs/") && (path.ends_with("/live") || path.ends_with("/events"));
+    let polled = (path.starts_with("/jobs/") && (path.ends_with("/live") || path.ends_with("/events")))
+        || path.ends_with("/stream");
     if !polled && !exempt.iter().any(|prefix| path.starts_with(prefix)) {
         let address = client::address(&app.config, &parts);
         if let Err(error) = check(&limits.requests, &address) {

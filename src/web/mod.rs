@@ -1,5 +1,6 @@
 //! HTTP: the router, the pages and the API. The only place that knows axum.
 
+mod ansi;
 mod api_shapes;
 mod assets;
 mod client;

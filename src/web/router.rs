@@ -16,7 +16,7 @@ use super::{
     guard::{self, Limits},
     pages::{
         api, backups, batches, bulk, container, container_actions, container_changes, containers, dashboard,
-        explorer, images, job, jobs, login, networks, restores, settings, stacks, statistics, vault,
+        explorer, images, job, jobs, login, logs, networks, restores, settings, stacks, statistics, vault,
         volume_actions, volumes,
     },
     session,
@@ -79,6 +79,9 @@ fn pages() -> Router<App> {
         .route("/", get(dashboard::show))
         .route("/containers", get(containers::list).post(bulk::post))
         .route("/containers/{id}", get(container::show))
+        .route("/containers/{id}/logs", get(logs::show))
+        .route("/containers/{id}/logs/stream", get(logs::follow))
+        .route("/containers/{id}/logs/download", get(logs::download))
         .route(
             "/containers/{id}/backup",
             get(container_actions::backup_options).post(container_actions::back_up),
@@ -148,6 +151,7 @@ fn json_api() -> Router<App> {
         .route("/api/containers", get(containers::list))
         .route("/api/container/{id}/details", get(container::show))
         .route("/api/container/{id}/inspect", get(api::inspect))
+        .route("/api/container/{id}/logs", get(logs::api))
         .route("/api/container/{id}/delete", delete(container_actions::delete_api))
         .route("/api/container/{id}/rename", post(container_changes::rename))
         .route("/api/container/{id}/redeploy", post(container_changes::redeploy))

@@ -20,6 +20,7 @@ mod faults;
 mod files;
 mod harness;
 mod images;
+mod logs;
 mod main_job;
 mod matrix;
 mod networks;

@@ -25,6 +25,7 @@ use crate::{
 #[template(path = "containers/show.html")]
 struct ContainerScreen {
     row: Row,
+    tab: &'static str,
     mounts: Vec<(String, String, String, bool)>,
     networks: Vec<(String, String, String, String)>,
     env: Vec<(String, String, bool)>,
@@ -128,6 +129,7 @@ fn container_screen(
         hide_secrets(&mut shown);
     }
     let screen = ContainerScreen {
+        tab: "overview",
         mounts: mounts.collect(),
         networks: networks.collect(),
         env: env.collect(),

@@ -14,6 +14,7 @@ pub(super) mod images;
 pub(super) mod job;
 pub(super) mod jobs;
 pub(super) mod login;
+pub(super) mod logs;
 pub(super) mod networks;
 pub(super) mod restores;
 pub(super) mod settings;

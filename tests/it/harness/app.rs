@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use super::{Client, image, run, try_run, wait_for};
@@ -40,6 +40,7 @@ pub(crate) struct App {
     data: PathBuf,
     log: Arc<Mutex<Vec<String>>>,
     expects_errors: bool,
+    cookie: OnceLock<String>,
     own: Option<tempfile::TempDir>,
 }
 
@@ -69,7 +70,8 @@ impl App {
         } else {
             process(&data, &environment, &log)
         };
-        let mut app = Self { running, address: String::new(), data, log, expects_errors: false, own };
+        let cookie = OnceLock::new();
+        let mut app = Self { running, address: String::new(), data, log, expects_errors: false, cookie, own };
         let line = wait_for("the first log line", || {
             app.assert_alive();
             app.logged("is at http://")
@@ -132,6 +134,36 @@ impl App {
         let client = self.stranger();
         client.sign_in("admin", super::PASSWORD).expect(200);
         client
+    }
+
+    /// The first user's session, for connections that are not a client's.
+    pub(crate) fn cookie(&self) -> &str {
+        self.cookie.get_or_init(|| {
+            let answer = self.stranger().sign_in("admin", super::PASSWORD);
+            let cookie = answer.header("set-cookie").expect("a session");
+            cookie.split(';').next().unwrap().to_owned()
+        })
+    }
+
+    /// Its open connections to the engine (and few others, always the same).
+    pub(crate) fn docker_connections(&self) -> usize {
+        let process = Path::new("/proc").join(self.pid().to_string());
+        let known = std::fs::read_to_string(process.join("net/unix")).unwrap();
+        let inodes: Vec<&str> = known.lines().filter_map(|line| line.split_whitespace().nth(6)).collect();
+        let open = std::fs::read_dir(process.join("fd")).unwrap();
+        let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let sockets = links.filter_map(|link| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned();
+            inodes.contains(&inode.as_str()).then_some(())
+        });
+        sockets.count()
+    }
+
+    /// What it has in memory, bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// Ends it as `docker stop` does; returns its data directory once it is gone.

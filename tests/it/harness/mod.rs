@@ -5,12 +5,14 @@ mod browser;
 mod docker;
 mod engine;
 mod image;
+mod live;
 mod web;
 
 pub(crate) use app::{App, Options, in_container, restic};
 pub(crate) use browser::Browser;
 pub(crate) use docker::Bench;
 pub(crate) use engine::Engine;
+pub(crate) use live::Live;
 pub(crate) use web::{Answer, Client, PASSWORD};
 
 use std::{

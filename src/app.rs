@@ -9,8 +9,8 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use tokio::sync::{Mutex, Notify, OnceCell};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     batches::Batches,
@@ -51,6 +51,10 @@ pub struct App {
     pub stats: ops::stats::Watch,
     /// What was asked for several things at once.
     pub batches: Batches,
+    /// Free seats for consoles and commands in containers.
+    pub seats: Arc<Semaphore>,
+    /// Work that must be brought to its end before the program ends.
+    pub tasks: TaskTracker,
     /// Cancelled when the server stops.
     pub shutdown: CancellationToken,
     /// Wakes who brings back what an ended job could not.
@@ -87,6 +91,8 @@ impl App {
             live: Live::default(),
             stats: ops::stats::Watch::default(),
             batches: Batches::default(),
+            seats: Arc::new(Semaphore::new(ops::consoles::SEATS)),
+            tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             unsettled: Arc::default(),
             settling: Arc::default(),

@@ -79,6 +79,9 @@ pub struct Config {
     /// Docker engine: `unix:///path` or `tcp://host:port`; default: the usual socket.
     #[arg(long, env = "DOCKER_HOST", global = true)]
     pub docker_host: Option<String>,
+    /// Minutes after which a console is closed in which nothing was typed; 0 = never.
+    #[arg(long, env = "MONKEY_CONSOLE_IDLE_MINUTES", default_value_t = 30, global = true)]
+    pub console_idle_minutes: u64,
     /// Seconds that a running job gets to end when the server stops.
     #[arg(long, env = "MONKEY_STOP_TIMEOUT", default_value_t = 60, global = true)]
     pub stop_timeout: u64,

@@ -5,6 +5,7 @@ pub mod backup_run;
 pub mod backups;
 pub mod bulk;
 pub mod cleanup;
+pub mod consoles;
 pub mod containers;
 pub mod dashboard;
 pub mod delete;

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -15,8 +15,20 @@ use super::client;
 use crate::{app::App, error::AppError};
 
 /// Everything from ourselves only; no inline script or style anywhere.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+macro_rules! policy {
+    ($style:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'",
+            $style,
+            "; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+    };
+}
+
+const POLICY: &str = policy!("");
+
+/// For the console's page only: its terminal writes styles.
+pub(super) const TERMINAL_POLICY: &str = policy!(" 'unsafe-inline'");
 
 /// The limits, by key.
 #[derive(Clone)]
@@ -108,4 +120,21 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// Refuses a request of another site, for what the CSRF layer does not see: WebSockets come as GET.
+/// A script, which is no browser, says nothing about its origin and passes.
+pub(super) fn same_origin(app: &App, headers: &HeaderMap) -> Result<(), AppError> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let site = text("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
+    let host = text("host").unwrap_or_default();
+    let origin = text("origin").is_none_or(|origin| {
+        let own = app.config.base_url.as_deref().map(|url| url.trim_end_matches('/'));
+        let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        own == Some(origin) || (!host.is_empty() && authority == Some(host))
+    });
+    if site && origin {
+        return Ok(());
+    }
+    Err(AppError::Forbidden("This connection came from another site and was refused.".into()))
 }

@@ -25,6 +25,9 @@ use tokio::{
 
 use crate::{app::App, config::Config, error::chain};
 
+/// How long consoles get to end their processes.
+const TIDY: Duration = Duration::from_secs(8);
+
 /// Serves the page until a signal, then stops: running jobs get their time, a second signal ends
 /// everything at once.
 pub async fn serve(config: Config) -> Result<(), String> {
@@ -42,6 +45,10 @@ pub async fn serve(config: Config) -> Result<(), String> {
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await
         .map_err(|error| error.to_string())?;
+    app.tasks.close();
+    if timeout(TIDY, app.tasks.wait()).await.is_err() {
+        tracing::warn!("stopped before all consoles were closed");
+    }
     // The job's own deadline, and a little to write its outcome.
     let patience = Duration::from_secs(app.config.stop_timeout + 10);
     match timeout(patience, work).await {

@@ -15,9 +15,9 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, backups, batches, bulk, container, container_actions, container_changes, containers, dashboard,
-        explorer, images, job, jobs, login, logs, networks, restores, settings, stacks, statistics, vault,
-        volume_actions, volumes,
+        api, backups, batches, bulk, console, container, container_actions, container_changes, containers,
+        dashboard, explorer, images, job, jobs, login, logs, networks, restores, settings, stacks,
+        statistics, vault, volume_actions, volumes,
     },
     session,
 };
@@ -82,6 +82,8 @@ fn pages() -> Router<App> {
         .route("/containers/{id}/logs", get(logs::show))
         .route("/containers/{id}/logs/stream", get(logs::follow))
         .route("/containers/{id}/logs/download", get(logs::download))
+        .route("/containers/{id}/console", get(console::show))
+        .route("/containers/{id}/console/socket", get(console::connect))
         .route(
             "/containers/{id}/backup",
             get(container_actions::backup_options).post(container_actions::back_up),
@@ -152,6 +154,7 @@ fn json_api() -> Router<App> {
         .route("/api/container/{id}/details", get(container::show))
         .route("/api/container/{id}/inspect", get(api::inspect))
         .route("/api/container/{id}/logs", get(logs::api))
+        .route("/api/container/{id}/exec", post(console::exec))
         .route("/api/container/{id}/delete", delete(container_actions::delete_api))
         .route("/api/container/{id}/rename", post(container_changes::rename))
         .route("/api/container/{id}/redeploy", post(container_changes::redeploy))

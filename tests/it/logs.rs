@@ -135,9 +135,9 @@ fn streams_end_with_their_readers_and_with_the_server() {
     app.admin().get(&format!("/containers/{web}"));
     let idle = app.docker_connections();
     let streams: Vec<_> = (0..4).map(|_| Live::open(&app, &path, &[])).collect();
-    streams.iter().for_each(|stream| {
+    for stream in &streams {
         stream.hear("Following");
-    });
+    }
     wait_for("four streams", || (app.docker_connections() == idle + 4).then_some(()));
     drop(streams);
     wait_for("no streams", || (app.docker_connections() <= idle).then_some(()));

@@ -12,6 +12,7 @@
 mod architecture;
 mod browser;
 mod bulk;
+mod console;
 mod containers;
 mod dashboard;
 mod explorer;

@@ -4,6 +4,7 @@ pub(super) mod api;
 pub(super) mod backups;
 pub(super) mod batches;
 pub(super) mod bulk;
+pub(super) mod console;
 pub(super) mod container;
 pub(super) mod container_actions;
 pub(super) mod container_changes;

@@ -27,11 +27,11 @@ impl Live {
         let host = app.address().strip_prefix("http://").unwrap();
         let mut socket = TcpStream::connect(host).unwrap();
         // HTTP 1.0 has no chunks, so that what comes is the events and nothing else.
-        let mut request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nCookie: {}\r\n", app.cookie());
+        write!(socket, "GET {path} HTTP/1.0\r\nHost: {host}\r\nCookie: {}\r\n", app.cookie()).unwrap();
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            write!(socket, "{name}: {value}\r\n").unwrap();
         }
-        socket.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+        write!(socket, "\r\n").unwrap();
         Self { socket, heard: Arc::default() }
     }
 
@@ -39,7 +39,7 @@ impl Live {
     pub(crate) fn listen(&self) {
         let (mut socket, heard) = (self.socket.try_clone().unwrap(), self.heard.clone());
         std::thread::spawn(move || {
-            let mut buffer = [0; 64 * 1024];
+            let mut buffer = vec![0; 64 * 1024];
             loop {
                 let count = socket.read(&mut buffer).unwrap_or(0);
                 let mut heard = heard.lock().unwrap();

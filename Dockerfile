@@ -9,7 +9,8 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 # Dependencies first: they change less often than the program.
 COPY Cargo.toml Cargo.lock ./
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
- && mkdir -p src tests/it && echo 'fn main() {}' > src/main.rs && touch src/lib.rs tests/it/main.rs \
+ && mkdir -p src tests/it benches && echo 'fn main() {}' > src/main.rs \
+ && touch src/lib.rs tests/it/main.rs benches/backup.rs benches/lists.rs \
  && cargo build --release --locked --target "$target" \
  && rm -rf src
 COPY migrations migrations

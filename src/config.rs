@@ -29,7 +29,7 @@ pub enum Command {
     Worker,
     /// Ask the running server whether it is well; exit code 0 means yes.
     Healthcheck,
-    /// Give a user a new password (read from standard input, or made up and printed).
+    /// Give a user a new password, read from standard input.
     ResetPassword {
         /// The user.
         #[arg(default_value = "admin")]

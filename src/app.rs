@@ -110,9 +110,7 @@ impl App {
     /// queue until `shutdown`. A running job is waited for.
     pub async fn work(self) -> Result<()> {
         clear_directory(&self.config.tmp_dir());
-        if let Err(error) = ops::vaults::prepare(&self).await {
-            tracing::error!(error = crate::error::chain(&error), "the vault is not available");
-        }
+        ops::vaults::prepare_at_start(&self).await;
         ops::recovery::run(&self).await?;
         let app = self.clone();
         let perform = Perform::new(move |run| {

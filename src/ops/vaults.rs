@@ -1,5 +1,7 @@
 //! The vault as a whole: there at start, listed, freed of what is not needed.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::{
@@ -22,13 +24,46 @@ pub async fn prepare(app: &App) -> Result<()> {
             tracing::info!("made a new vault");
         }
         Err(failure) => {
-            app.set_vault(Err(problem(&failure)));
+            // An engine that is away, where workers are containers, says nothing about the vault.
+            if failure.kind != FailureKind::Docker {
+                app.set_vault(Err(problem(&failure)));
+            }
             return Err(failure.into());
         }
         Ok(count) => tracing::info!(backups = count, "read the vault's list"),
     }
     app.db.write(|c| db::settings::set(c, SEEN, Some("1"))).await?;
     Ok(())
+}
+
+/// Prepares it at the start. While it is Docker that does not answer, it is tried again in the background.
+pub async fn prepare_at_start(app: &App) {
+    if try_prepare(app).await {
+        return;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = app.shutdown.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+            if try_prepare(&app).await {
+                return;
+            }
+        }
+    });
+}
+
+/// False when it is worth another try: nothing is known to be wrong with the vault.
+async fn try_prepare(app: &App) -> bool {
+    match prepare(app).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(error = crate::error::chain(&error), "the vault is not available");
+            app.vault_problem().is_some()
+        }
+    }
 }
 
 fn problem(failure: &Failure) -> String {

@@ -262,3 +262,18 @@ fn jobs_are_done_one_after_the_other_and_waiting_ones_can_be_cancelled() {
     assert_eq!(admin.get("/api/backups").expect(200)["total"], 2);
     assert!(try_run("pgrep", &["-P", &app.pid().to_string()]).stdout.is_empty(), "no worker is left");
 }
+
+#[test]
+fn a_server_that_is_there_before_docker_works_once_docker_is() {
+    let bench = Bench::new();
+    let web = bench.run("web", &[], &[]);
+    let engine = Engine::start();
+    engine.cut();
+    let mut app = App::start_with(Options::default().with("DOCKER_HOST", engine.host()));
+    app.expect_errors();
+    let admin = app.admin();
+    assert_eq!(admin.get("/containers").status, 503);
+    engine.back();
+    wait_for("the vault", || app.logged("made a new vault"));
+    assert_eq!(admin.back_up(&web)["status"], "complete");
+}

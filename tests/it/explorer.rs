@@ -316,9 +316,12 @@ fn volumes_of_stopped_containers_and_of_none_are_looked_at_without_help() {
     assert_eq!(bytes(&admin, &format!("/api/volume/{unused}/download?path=/file")), b"x");
     for (volume, users) in [(&unused, ""), (&stopped, web.as_str())] {
         let filter = format!("volume={volume}");
-        assert_eq!(bench.docker(&["ps", "-a", "--format", "{{.Names}}", "--filter", &filter]), users);
+        wait_for("only the user's own container to be left", || {
+            (bench.docker(&["ps", "-a", "--format", "{{.Names}}", "--filter", &filter]) == users)
+                .then_some(())
+        });
     }
-    wait_for("the last worker to go", || app.workers().is_empty().then_some(()));
+    wait_for("the workers to be gone", || app.workers().is_empty().then_some(()));
     // What is kept elsewhere is said to be.
     let memory = bench.volume_with("memory", &["-o", "type=tmpfs", "-o", "device=tmpfs"]);
     let refused = admin.get(&format!("/api/volume/{memory}/explore")).error(422);

@@ -131,7 +131,7 @@ fn deleting_for_good_is_confirmed_by_typing() {
     let chosen = [("volume_names", two.as_str()), ("volume_names", three.as_str())];
     let question = admin.submit("/volumes/-/delete", &chosen);
     assert_eq!(question.status, 200);
-    assert!(question.texts("h2").contains(&"Delete 2 volumes?".to_owned()), "{}", question.text);
+    assert!(question.texts("h1").contains(&"Delete 2 volumes?".to_owned()), "{}", question.text);
     assert_eq!(question.attributes("input[name=volume_names]", "value").len(), 2);
     assert!(bench.exists("volume", two) && bench.exists("volume", three));
     let confirmed = |typed| [chosen[0], chosen[1], ("confirm", typed)];

@@ -40,6 +40,13 @@ impl Row {
         }
     }
 
+    /// Its name; the 64 digits that Docker gives a volume without one are cut.
+    pub(super) fn name(&self) -> String {
+        let name = self.volume.name.as_str();
+        let made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if made_up { format!("{}…{}", &name[..12], &name[60..]) } else { name.to_owned() }
+    }
+
     /// Why it can't be deleted.
     fn refused(&self) -> Option<String> {
         volumes::refused(&self.volume)

@@ -18,6 +18,7 @@ use crate::{
     db::Db,
     docker::{Docker, DockerError},
     error::{AppError, Result},
+    events::EventLog,
     jobs::{Perform, Queue},
     live::Live,
     model::{names::RunId, secret::Secret, vault::Access},
@@ -55,6 +56,8 @@ pub struct App {
     pub seats: Arc<Semaphore>,
     /// Work that must be brought to its end before the program ends.
     pub tasks: TaskTracker,
+    /// What the engine did in the last day.
+    pub events: EventLog,
     /// Cancelled when the server stops.
     pub shutdown: CancellationToken,
     /// Wakes who brings back what an ended job could not.
@@ -93,6 +96,7 @@ impl App {
             batches: Batches::default(),
             seats: Arc::new(Semaphore::new(ops::consoles::SEATS)),
             tasks: TaskTracker::new(),
+            events: EventLog::default(),
             shutdown: CancellationToken::new(),
             unsettled: Arc::default(),
             settling: Arc::default(),

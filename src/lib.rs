@@ -6,6 +6,7 @@ pub mod config;
 pub mod db;
 pub mod docker;
 pub mod error;
+pub mod events;
 pub mod jobs;
 pub mod live;
 pub mod model;

@@ -9,6 +9,7 @@ pub mod consoles;
 pub mod containers;
 pub mod dashboard;
 pub mod delete;
+pub mod events;
 pub mod files;
 mod host_paths;
 pub mod images;

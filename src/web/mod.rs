@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{app::App, config::Config, error::chain};
+use crate::{app::App, config::Config, error::chain, ops};
 
 /// How long consoles get to end their processes.
 const TIDY: Duration = Duration::from_secs(8);
@@ -40,6 +40,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
     let router = router::router(&app).await.map_err(|error| chain(&error))?;
     let signals = stop_on_signal(&app)?;
     let work = tokio::spawn(app.clone().work());
+    tokio::spawn(ops::events::collect(app.clone()));
     let stop = app.shutdown.clone();
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move { stop.cancelled().await })

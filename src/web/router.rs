@@ -16,7 +16,7 @@ use super::{
     guard::{self, Limits},
     pages::{
         api, backups, batches, bulk, console, container, container_actions, container_changes, containers,
-        dashboard, explorer, images, job, jobs, login, logs, networks, restores, settings, stacks,
+        dashboard, events, explorer, images, job, jobs, login, logs, networks, restores, settings, stacks,
         statistics, vault, volume_actions, volumes,
     },
     session,
@@ -129,6 +129,8 @@ fn pages() -> Router<App> {
         .route("/images/{id}/delete", get(images::confirm).post(images::delete_form))
         .route("/networks", get(networks::list))
         .route("/networks/{id}/delete", get(networks::confirm).post(networks::delete))
+        .route("/events", get(events::show))
+        .route("/events/stream", get(events::follow))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{id}", get(job::show))
         .route("/jobs/{id}/live", get(job::live))
@@ -180,6 +182,7 @@ fn json_api() -> Router<App> {
         .route("/api/network/{id}/delete", delete(networks::delete))
         .route("/api/cleanup/dangling-images", post(images::clean_up))
         .route("/api/cleanup/temp-containers", post(api::clean_up_helpers))
+        .route("/api/events", get(events::api))
         .route("/api/backup/status", get(jobs::status))
         .route("/api/backup/{id}", post(container_actions::back_up).delete(backups::delete_api))
         .route("/api/backup/{id}/preview", get(backups::preview))

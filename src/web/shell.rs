@@ -38,6 +38,7 @@ pub(super) enum Nav {
     Volumes,
     Images,
     Networks,
+    Events,
     Settings,
     None,
 }

@@ -10,6 +10,7 @@ pub(super) mod container_actions;
 pub(super) mod container_changes;
 pub(super) mod containers;
 pub(super) mod dashboard;
+pub(super) mod events;
 pub(super) mod explorer;
 pub(super) mod images;
 pub(super) mod job;

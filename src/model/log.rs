@@ -143,7 +143,7 @@ pub fn moment(text: &str, zone: chrono_tz::Tz, now: DateTime<Utc>) -> Result<i64
         let count: i64 = number.parse().map_err(|_| wrong())?;
         let ago = count.checked_mul(scale).and_then(TimeDelta::try_seconds).ok_or_else(wrong)?;
         now.checked_sub_signed(ago)
-    } else if let Ok(seconds) = text.parse::<f64>() {
+    } else if let Some(seconds) = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite()) {
         #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a sane time fit")]
         let millis = (seconds * 1000.0) as i64;
         DateTime::from_timestamp_millis(millis)

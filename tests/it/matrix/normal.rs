@@ -83,18 +83,18 @@ pub(super) fn container(inspect: &Value, known: &Known) -> Value {
     if all["HostConfig"]["NetworkMode"].as_str().unwrap().starts_with("container:") {
         all["Config"]["Hostname"] = Value::Null;
     }
-    let mut ports = all["NetworkSettings"]["Ports"].clone();
-    for (port, bindings) in ports.as_object_mut().into_iter().flatten() {
-        for binding in bindings.as_array_mut().into_iter().flatten() {
-            if !fixed.contains(&(port.clone(), binding["HostPort"].as_str().unwrap().to_owned())) {
-                binding["HostPort"] = json!("<any>");
-            }
-        }
+    // Ports that the engine chose are its own; it also lists some of them twice, or not at all.
+    let mut ports = all["NetworkSettings"]["Ports"].as_object().cloned().unwrap_or_default();
+    for (port, bindings) in &mut ports {
+        let listed = bindings.as_array_mut().map(std::mem::take).unwrap_or_default();
+        let chosen = |binding: &Value| (port.clone(), binding["HostPort"].as_str().unwrap().to_owned());
+        let mut kept: Vec<Value> =
+            listed.into_iter().filter(|binding| fixed.contains(&chosen(binding))).collect();
         // In the order in which they were opened.
-        if let Some(bindings) = bindings.as_array_mut() {
-            bindings.sort_by_key(Value::to_string);
-        }
+        kept.sort_by_key(Value::to_string);
+        *bindings = json!(kept);
     }
+    ports.retain(|_, bindings| bindings.as_array().is_some_and(|bindings| !bindings.is_empty()));
     let mut mounts = all["Mounts"].as_array().cloned().unwrap_or_default();
     mounts.sort_by_key(|mount| mount["Destination"].to_string());
     let fields = all.as_object_mut().unwrap();

@@ -249,3 +249,69 @@ fn pages_fit_a_phone() {
     browser.press("Backup vault");
     browser.wait_text("h1", "Backup vault");
 }
+
+#[test]
+fn the_log_stays_where_its_reader_is() {
+    let bench = Bench::new();
+    let app = App::start();
+    let talk = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo past $i; done; \
+                while true; do i=$((i+1)); echo now $i; echo bad $i >&2; sleep 1; done";
+    let web = bench.run("web", &[], &["sh", "-c", talk]);
+    let browser = Browser::open(app.address());
+    browser.sign_in();
+    browser.go(&format!("/containers/{web}/logs"));
+    browser.dismiss();
+    browser.wait_text("#log-state", "Following");
+    let at_end = "(l => l.scrollHeight - l.scrollTop - l.clientHeight < 40)(document.getElementById('log'))";
+    let count =
+        || browser.script("return document.getElementById('log').children.length", &[]).as_u64().unwrap();
+    let wait_for_more = || {
+        let before = count();
+        browser.wait_until(&format!("document.getElementById('log').children.length > {before} + 2"));
+    };
+    wait_for_more();
+    assert_eq!(browser.script(&format!("return {at_end}"), &[]), json!(true), "a follower stays at the end");
+    browser.script("document.getElementById('log').scrollTop = 300", &[]);
+    browser.wait_until("!document.getElementById('log-follow').checked");
+    wait_for_more();
+    assert_eq!(browser.script("return document.getElementById('log').scrollTop", &[]), json!(300));
+    browser.click("#log-follow");
+    browser.wait_until(at_end);
+    wait_for_more();
+    assert_eq!(browser.script(&format!("return {at_end}"), &[]), json!(true));
+    // What is looked for comes while it is written as well; the filter is in the address.
+    browser.fill("#search", "bad");
+    browser.wait_until("location.search.includes('search=bad')");
+    browser.wait_text("#log-state", "Following");
+    wait_for_more();
+    assert!(browser.texts("#log .msg").iter().all(|line| line.starts_with("bad ")));
+    bench.docker(&["stop", "-t", "0", &web]);
+    browser.wait_text("#log-state", "Stopped with exit code 137");
+    assert!(browser.failed_requests().is_empty(), "{:?}", browser.failed_requests());
+}
+
+#[test]
+fn a_shell_is_used_in_the_browser() {
+    let bench = Bench::new();
+    let app = App::start();
+    let web = bench.run("web", &[], &[]);
+    let browser = Browser::open(app.address());
+    browser.sign_in();
+    browser.go(&format!("/containers/{web}/console"));
+    browser.dismiss();
+    browser.wait_text("#console-state", "Connected, sh");
+    browser.click("#terminal .xterm-screen");
+    browser.keys("echo sum-$((20+3)); busybox stty size\n");
+    browser.wait_text(".xterm-rows", "sum-23");
+    let columns =
+        || browser.script("return document.querySelector('.xterm-rows').innerText", &[]).to_string();
+    assert!(!columns().contains("24 80"), "the terminal has the size of its place: {}", columns());
+    browser.keys("exit 4\n");
+    browser.wait_text("#console-state", "ended with exit code 4");
+    browser.press("Reconnect");
+    browser.wait_text("#console-state", "Connected, sh");
+    browser.go(&format!("/containers/{web}"));
+    crate::harness::wait_for("the shell's end", || {
+        (bench.docker(&["top", &web, "-eo", "pid,args"]).lines().count() == 2).then_some(())
+    });
+}

@@ -71,12 +71,15 @@ fn every_page_is_well_made_for_every_caller() {
     let web = bench.run("web", &["-v", &format!("{volume}:/data"), "-p", "127.0.0.1::80"], &[]);
     let run = admin.back_up(&web);
     let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
-    let pages: [(String, Option<&str>); 15] = [
+    let pages: [(String, Option<&str>); 18] = [
         ("/".into(), Some("containers")),
         ("/containers".into(), Some("containers")),
         (format!("/containers?search={web}"), Some("containers")),
         (format!("/containers/{web}"), Some("id")),
         (format!("/containers/{web}/backup"), None),
+        (format!("/containers/{web}/logs"), Some("logs")),
+        (format!("/containers/{web}/console"), Some("user")),
+        ("/events".into(), Some("events")),
         (format!("/containers/{web}/delete"), None),
         (format!("/containers/{web}/kill"), None),
         ("/vault".into(), Some("backups")),

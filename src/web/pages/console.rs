@@ -31,14 +31,14 @@ use tokio::{
     time::{Instant, interval, sleep, timeout},
 };
 
-use super::containers::Row;
+use super::containers::{Row, row};
 use crate::{
     app::App,
     docker::{Exec, Input as Keys, Process},
     error::{AppError, Result},
     model::names::ContainerRef,
     ops::{
-        Actor, backups,
+        Actor,
         consoles::{self, Command, Console, How},
         containers,
     },
@@ -104,12 +104,18 @@ pub(in crate::web) async fn show(
     let screen = ConsoleScreen {
         own_user: own("User", "root"),
         own_directory: own("WorkingDir", "/"),
-        row: Row::of(&shell, details.container, &backups::newest(&app).await?),
+        row: row(&shell, details.container).await?,
         tab: "console",
         query,
         idle_minutes: app.config.console_idle_minutes,
     };
-    let mut response = shell.show(&screen, render, |_| Value::Null).await?;
+    let mut response = shell
+        .show(
+            &screen,
+            render,
+            |screen| json!({ "user": screen.own_user, "working_dir": screen.own_directory }),
+        )
+        .await?;
     let policy = HeaderValue::from_static(guard::TERMINAL_POLICY);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     Ok(response)

@@ -139,6 +139,12 @@ impl Row {
     }
 }
 
+/// The row of one container, for a page that is about it.
+pub(super) async fn row(shell: &Shell, container: Container) -> Result<Row> {
+    let (newest, active) = (backups::newest(&shell.app).await?, runs::active(&shell.app).await?);
+    Ok(Row::of(shell, container, &newest).with_job(shell, &active))
+}
+
 /// The changing part of the list.
 #[derive(Template)]
 #[template(path = "containers/results.html")]

@@ -28,6 +28,7 @@ use crate::{
         events::{self, Told},
     },
     web::{
+        client::Client,
         input::Query,
         shell::{Nav, Screen, Shell, render},
     },
@@ -155,11 +156,14 @@ impl Screen for EventsScreen {
 
 /// `GET /events`.
 pub(in crate::web) async fn show(
-    _: Actor,
+    actor: Actor,
     shell: Shell,
     State(app): State<App>,
     Query(query): Query<EventQuery>,
 ) -> Result<Response> {
+    if shell.client == Client::Api {
+        return api(actor, State(app), Query(query)).await;
+    }
     let all = app.events.recent();
     let after = all.last().map_or(0, Event::nanos);
     let (list, total) = events::list(&app, &query.filter(&app, true)?, PAGE_EVENTS);

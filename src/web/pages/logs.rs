@@ -18,7 +18,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{containers::Row, parameters};
+use super::{
+    containers::{Row, row},
+    parameters,
+};
 use crate::{
     app::App,
     docker::LogStream,
@@ -28,11 +31,12 @@ use crate::{
         names::ContainerRef,
     },
     ops::{
-        Actor, backups, containers,
+        Actor, containers,
         logs::{self, Batch, PAGE_LINES, Told},
     },
     web::{
         ansi::{Span, plain, spans},
+        client::Client,
         input::{Path, Query, flag},
         shell::{Nav, Screen, Shell, render},
     },
@@ -174,12 +178,15 @@ impl Screen for LogsScreen {
 
 /// `GET /containers/{id}/logs`: the last lines, and from where the rest comes.
 pub(in crate::web) async fn show(
-    _: Actor,
+    actor: Actor,
     shell: Shell,
     State(app): State<App>,
     Path(id): Path<ContainerRef>,
     Query(query): Query<LogQuery>,
 ) -> Result<Response> {
+    if shell.client == Client::Api {
+        return api(actor, State(app), Path(id), Query(query)).await;
+    }
     let container = containers::find(&app, &id).await?;
     let name = container.name.clone();
     let wanted = query.wanted(&app, 500, PAGE_LINES)?;
@@ -191,7 +198,7 @@ pub(in crate::web) async fn show(
     };
     let rest = query.rest();
     let live = note.is_empty() && wanted.until.is_none();
-    let row = Row::of(&shell, container, &backups::newest(&app).await?);
+    let row = row(&shell, container).await?;
     let screen = LogsScreen {
         row,
         tab: "logs",

@@ -80,6 +80,8 @@ struct Line {
     clock: String,
     mark: (&'static str, &'static str),
     href: String,
+    /// Long ids are cut.
+    name: String,
     event: Event,
 }
 
@@ -110,9 +112,18 @@ impl Line {
             clock: local.format("%H:%M:%S").to_string(),
             mark,
             href,
+            name: short(&event.actor.name),
             event,
         }
     }
+}
+
+/// Images without a name have an id of 64 digits for one.
+fn short(name: &str) -> String {
+    let digits = name.strip_prefix("sha256:").unwrap_or(name);
+    let is_id = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let end = if is_id { name.len() - 52 } else { name.len() };
+    name[..end].to_owned()
 }
 
 /// New lines, the newest first.

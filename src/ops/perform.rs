@@ -73,6 +73,7 @@ async fn end(app: &App, run: &Run, outcome: &mut Outcome) -> Result<()> {
     if interrupted && run.kind == Kind::Backup {
         let wanted = run.id.clone();
         app.db.write(move |c| db::runs::requeue(c, &wanted)).await?;
+        app.unsettled.notify_one();
         return Ok(());
     }
     finish(app, run, outcome.clone()).await
@@ -268,5 +269,7 @@ pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()>
             )
         })
         .await?;
+    // Only now is it seen as ended, and what it could not bring back is somebody else's to do.
+    app.unsettled.notify_one();
     Ok(())
 }

@@ -76,7 +76,6 @@ pub(super) async fn bring_back(app: &App, run: &Run, notes: &mut Vec<Note>) -> R
                 "What this job had stopped or begun can't be brought back yet; it is tried again. {error}"
             ),
         });
-        app.unsettled.notify_one();
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ use axum::{
     },
     http::{header, request::Parts},
 };
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use crate::error::AppError;
@@ -78,11 +80,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
     }
 }
 
-async fn body(request: Request) -> Result<bytes::Bytes, AppError> {
-    bytes::Bytes::from_request(request, &()).await.map_err(|error| match error.status().as_u16() {
-        413 => AppError::TooLarge("The request is too large.".to_owned()),
-        _ => AppError::invalid(error.body_text()),
-    })
+/// The largest body of an ordinary request, bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// How much of a larger one is read, bytes: a client that is cut off while it sends may never hear why.
+const HEARD_OUT: usize = 16 * LARGEST;
+
+async fn body(request: Request) -> Result<Bytes, AppError> {
+    let mut chunks = request.into_body().into_data_stream();
+    let (mut kept, mut size) = (BytesMut::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| AppError::invalid(error.to_string()))?;
+        size += chunk.len();
+        if size <= LARGEST {
+            kept.extend_from_slice(&chunk);
+        } else if size > HEARD_OUT {
+            break;
+        }
+    }
+    if size > LARGEST {
+        return Err(AppError::TooLarge("The request is larger than 1 MiB.".to_owned()));
+    }
+    Ok(kept.freeze())
 }
 
 /// serde's sentence without axum's preamble.

@@ -3,7 +3,6 @@
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     middleware::{from_extractor_with_state, from_fn, from_fn_with_state},
     response::IntoResponse,
     routing::{delete, get, post},
@@ -27,9 +26,6 @@ use crate::{
     ops::Actor,
 };
 
-/// The largest body of an ordinary request, bytes.
-const BODY: usize = 1024 * 1024;
-
 /// The whole application as a service.
 pub(super) async fn router(app: &App) -> Result<Router> {
     let limits = Limits::new(app);
@@ -39,7 +35,6 @@ pub(super) async fn router(app: &App) -> Result<Router> {
         .merge(open(app, &limits))
         .fallback(not_found)
         .method_not_allowed_fallback(|| async { AppError::MethodNotAllowed })
-        .layer(DefaultBodyLimit::max(BODY))
         .layer(CsrfLayer::new().with_rejection_response(|_| {
             AppError::Forbidden(
                 "This request came from another site and was refused. Reload the page and try again.".into(),

@@ -34,18 +34,27 @@ impl Client {
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
-        Answer::of(self.agent.get(self.url(path)).call())
+        self.get_with(path, &[])
     }
 
     /// As htmx asks.
     pub(crate) fn get_fragment(&self, path: &str) -> Answer {
-        Answer::of(self.agent.get(self.url(path)).header("HX-Request", "true").call())
+        self.get_with(path, &[("HX-Request", "true")])
     }
 
+    /// A story may ask more than a client may in a minute; then it waits as long as it is told to.
     pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let request =
-            headers.iter().fold(self.agent.get(self.url(path)), |request, (k, v)| request.header(*k, *v));
-        Answer::of(request.call())
+        loop {
+            let request = self.agent.get(self.url(path));
+            let answer =
+                Answer::of(headers.iter().fold(request, |request, (k, v)| request.header(*k, *v)).call());
+            match answer.header("retry-after").and_then(|seconds| seconds.parse().ok()) {
+                Some(seconds) if answer.status == 429 => {
+                    std::thread::sleep(std::time::Duration::from_secs(seconds));
+                }
+                _ => return answer,
+            }
+        }
     }
 
     /// An answer whose body is read piece by piece, however long it takes.

@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # A static binary and nothing else. Every base can be replaced, so that it builds where no registry is reachable.
 ARG BUILDER=rust:1.90-bookworm
 ARG CERTIFICATES=${BUILDER}

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{App, Bench, Live, Options, wait_for};
 
-/// Writes what the tests look for, then stays.
-const TALK: &str = "echo out; echo err >&2; printf '\\033[31mred\\033[0m <b>bold</b>\\n'; sleep 1000";
+/// Writes what the tests look for, then stays. The pause keeps the order: the engine reads both outputs at once.
+const TALK: &str =
+    "echo out; echo err >&2; sleep 0.3; printf '\\033[31mred\\033[0m <b>bold</b>\\n'; sleep 1000";
 
 /// Writes a line into a running container's log.
 fn write(bench: &Bench, container: &str, line: &str) {

@@ -19,6 +19,7 @@ use std::{
 use container_monkey::{
     model::{
         backup::Trigger,
+        engine::EngineAddress,
         manifest::{Consistency, FORMAT, Item, ItemKind, Manifest},
         names::RunId,
         secret::Secret,
@@ -75,7 +76,7 @@ fn monkey(source: &Path) -> [f64; 4] {
     let vault = Access { location: Location::Local { path: at("vault") }, password: Secret::new("bench") };
     let mut peak: f64 = 0.0;
     let mut order = |task| {
-        let order = Order { vault: Some(vault.clone()), docker_host: None, task };
+        let order = Order { vault: Some(vault.clone()), engine: EngineAddress::default(), task };
         let began = Instant::now();
         let (answer, memory) = work(&order);
         peak = peak.max(memory);

@@ -21,7 +21,7 @@ use crate::{
     events::EventLog,
     jobs::{Perform, Queue},
     live::Live,
-    model::{names::RunId, secret::Secret, vault::Access},
+    model::{engine::EngineAddress, names::RunId, secret::Secret, vault::Access},
     ops,
     vitals::Sampler,
     worker::{
@@ -83,7 +83,7 @@ impl App {
         let db = Db::open(&directory.join("monkey.db"))?;
         let queue = Queue::open(&directory.join("queue.db")).await?;
         let zone = config.zone().map_err(|error| AppError::invalid(error.to_string()))?;
-        let docker = Docker::new(config.docker_host.as_deref(), Some(directory.clone()))?;
+        let docker = Docker::new(&config.engine, Some(directory.clone()))?;
         let vault = vault_access(&config);
         let app = Self {
             zone,
@@ -149,7 +149,9 @@ impl App {
     /// Where workers run; found out once, which takes the engine only when we are in a container.
     pub async fn place(&self) -> Result<&Place, DockerError> {
         let find = || async {
-            let Some(own) = self.docker.own_container().await? else { return Ok(Place::Here) };
+            let Some(own) = self.docker.own_container().await? else {
+                return Ok(if self.docker.shares_files().await? { Place::Here } else { Place::Elsewhere });
+            };
             let data = fs::canonicalize(&self.config.data).unwrap_or_else(|_| self.config.data.clone());
             Ok(Place::Beside(Beside { docker: self.docker.clone(), own, data }))
         };
@@ -174,7 +176,7 @@ impl App {
             detail: String::new(),
         });
         let vault = if task.needs_vault() { Some(vault?) } else { None };
-        let order = Order { vault, docker_host: self.config.docker_host.clone(), task };
+        let order = Order { vault, engine: self.config.engine.clone(), task };
         launch::run(self.place().await?, order, listener, cancel).await
     }
 
@@ -185,7 +187,7 @@ impl App {
 
     /// The same for tasks whose answer bytes follow.
     pub async fn stream(&self, task: FilesTask) -> Result<(Answer, launch::Bytes), Failure> {
-        let order = Order { vault: None, docker_host: None, task: Task::Files(task) };
+        let order = Order { vault: None, engine: EngineAddress::default(), task: Task::Files(task) };
         launch::stream(self.place().await?, order, self.shutdown.clone()).await
     }
 

@@ -1,11 +1,20 @@
 //! The program's settings from arguments and environment. Nothing else reads
 //! the environment.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    fmt::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand};
+use sha2::{Digest, Sha256};
 
-use crate::model::{secret::Secret, vault};
+use crate::model::{
+    engine::{EngineAddress, EngineTls},
+    secret::Secret,
+    vault,
+};
 
 /// Backup and recovery for Docker containers, with a page to manage them.
 #[derive(Debug, Parser)]
@@ -76,9 +85,18 @@ pub struct Config {
     /// Time zone for the page, such as `Europe/Berlin`.
     #[arg(long, env = "TZ", default_value = "UTC", global = true)]
     pub time_zone: String,
-    /// Docker engine: `unix:///path` or `tcp://host:port`; default: the usual socket.
+    /// Docker engine: `unix:///path` or `tcp://host:port`; default: the current Docker context's, else the usual socket.
     #[arg(long, env = "DOCKER_HOST", global = true)]
     pub docker_host: Option<String>,
+    /// Anything but nothing: reach the engine with TLS, and let both sides prove who they are.
+    #[arg(long, env = "DOCKER_TLS_VERIFY", default_value = "", hide_default_value = true, global = true)]
+    pub docker_tls_verify: String,
+    /// Directory with `ca.pem`, `cert.pem` and `key.pem` for an engine with TLS; default: `~/.docker`.
+    #[arg(long, env = "DOCKER_CERT_PATH", global = true)]
+    pub docker_cert_path: Option<PathBuf>,
+    /// The engine that these settings name.
+    #[arg(skip)]
+    pub engine: EngineAddress,
     /// Minutes after which a console is closed in which nothing was typed; 0 = never.
     #[arg(long, env = "MONKEY_CONSOLE_IDLE_MINUTES", default_value_t = 30, global = true)]
     pub console_idle_minutes: u64,
@@ -103,6 +121,9 @@ pub enum ConfigError {
     /// Both twins are set.
     #[error("{0} and {0}_FILE are both set; keep one")]
     Both(&'static str),
+    /// The Docker context that is chosen is not there.
+    #[error("the Docker context “{0}” is chosen, but it can't be read; name the engine in DOCKER_HOST")]
+    Context(String),
     /// The time zone is unknown.
     #[error("TZ names the time zone “{0}”, which is not known")]
     TimeZone(String),
@@ -118,7 +139,40 @@ impl Config {
             self.listen.set_port(port);
         }
         self.zone()?;
+        self.engine = self.find_engine()?;
         Ok(self)
+    }
+
+    /// The engine as the `docker` command would find it, contexts included.
+    #[expect(clippy::disallowed_methods, reason = "here the environment is read")]
+    fn find_engine(&self) -> Result<EngineAddress, ConfigError> {
+        let home = std::env::var_os("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker")));
+        let given = self.docker_host.clone().filter(|host| !host.is_empty());
+        let context = std::env::var("DOCKER_CONTEXT").ok().filter(|name| !name.is_empty());
+        let host = match (given, &home) {
+            (None, Some(home)) => context_host(home, context)?,
+            (given, _) => given,
+        };
+        if self.docker_tls_verify.is_empty() {
+            return Ok(EngineAddress { host, tls: None });
+        }
+        let directory = self.docker_cert_path.clone().or(home).unwrap_or_default();
+        let read = |name: &str| {
+            let path = directory.join(name);
+            std::fs::read_to_string(&path).map_err(|source| ConfigError::SecretFile {
+                variable: "DOCKER_CERT_PATH",
+                path,
+                source,
+            })
+        };
+        let tls = EngineTls {
+            authority: read("ca.pem")?,
+            certificate: read("cert.pem")?,
+            key: Secret::new(read("key.pem")?),
+        };
+        Ok(EngineAddress { host, tls: Some(tls) })
     }
 
     /// The time zone of the page.
@@ -141,6 +195,25 @@ impl Config {
     pub fn local_vault(&self) -> vault::Location {
         vault::Location::Local { path: self.data.join("vault") }
     }
+}
+
+/// The engine of the context that `docker context use` chose, if any: `config.json` names it, and a directory named
+/// by the SHA-256 of its name holds it (docker/cli, cli/context/store).
+fn context_host(home: &Path, chosen: Option<String>) -> Result<Option<String>, ConfigError> {
+    let file = |path: &Path| -> Option<serde_json::Value> {
+        serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+    };
+    let current = || Some(file(&home.join("config.json"))?["currentContext"].as_str()?.to_owned());
+    let Some(name) = chosen.or_else(current).filter(|name| !name.is_empty() && name != "default") else {
+        return Ok(None);
+    };
+    let mut directory = String::new();
+    for byte in Sha256::digest(name.as_bytes()) {
+        let _ = write!(directory, "{byte:02x}");
+    }
+    let meta = file(&home.join("contexts/meta").join(directory).join("meta.json"));
+    let host = meta.and_then(|meta| Some(meta["Endpoints"]["docker"]["Host"].as_str()?.to_owned()));
+    host.map(Some).ok_or(ConfigError::Context(name))
 }
 
 #[expect(clippy::disallowed_methods, reason = "here the environment is read")]

@@ -10,6 +10,8 @@ pub mod settings;
 pub mod users;
 
 use std::{
+    fs,
+    os::unix::fs::OpenOptionsExt,
     panic::resume_unwind,
     path::{Path, PathBuf},
     time::Duration,
@@ -89,6 +91,7 @@ impl Db {
             .map_err(|error| open_error(error.to_string()))?;
         let mut connection = pool.get().map_err(|error| open_error(error.to_string()))?;
         refuse_newer(&mut connection, path)?;
+        keep_copy(&mut connection, path).map_err(open_error)?;
         connection.run_pending_migrations(MIGRATIONS).map_err(|error| open_error(error.to_string()))?;
         drop(connection);
         Ok(Self { pool })
@@ -131,6 +134,36 @@ fn refuse_newer(connection: &mut SqliteConnection, path: &Path) -> Result<(), Db
     }
 }
 
+/// Before the tables of an existing database change, a copy of it is kept beside it, named after the last
+/// migration it has: `monkey.db.before-upgrade-from-<version>`. To go back, stop the program, put the copy in the place of
+/// the database and start the older version.
+fn keep_copy(connection: &mut SqliteConnection, path: &Path) -> Result<(), String> {
+    let text = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string();
+    let applied = connection.applied_migrations().map_err(text)?;
+    let Some(newest) = applied.first() else { return Ok(()) };
+    if !connection.has_pending_migration(MIGRATIONS).map_err(text)? {
+        return Ok(());
+    }
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(format!(".before-upgrade-from-{newest}"));
+    let copy = PathBuf::from(copy);
+    let mut part = copy.clone().into_os_string();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let io = |error: std::io::Error| format!("its copy {} can't be made: {error}", copy.display());
+    // SQLite writes only into a file that is empty; the file is there before, so that nobody else may read it.
+    let made = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
+    made.and_then(|file| file.sync_all()).map_err(io)?;
+    diesel::sql_query("VACUUM INTO ?")
+        .bind::<diesel::sql_types::Text, _>(part.to_string_lossy())
+        .execute(connection)
+        .map_err(|error| format!("its copy {} can't be made: {error}", copy.display()))?;
+    fs::File::open(&part).and_then(|file| file.sync_all()).map_err(io)?;
+    fs::rename(&part, &copy).map_err(io)?;
+    tracing::info!(copy = %copy.display(), "kept a copy of the database before its tables change");
+    Ok(())
+}
+
 /// Milliseconds since 1970 → time.
 fn time(milliseconds: i64) -> chrono::DateTime<chrono::Utc> {
     chrono::DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()
@@ -153,7 +186,11 @@ fn word<T: std::str::FromStr>(text: &str) -> Result<T, DbError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    const FIRST: &str = "20261124000000";
 
     #[test]
     fn migrations_go_up_down_and_up_again() {
@@ -174,5 +211,40 @@ mod tests {
             .batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')")
             .unwrap();
         assert!(matches!(Db::open(&path), Err(DbError::Newer { .. })));
+    }
+
+    #[test]
+    fn a_copy_is_kept_before_the_tables_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.db");
+        let copies = || {
+            let names = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_string_lossy().contains("before")).count()
+        };
+        let db = Db::open(&path).unwrap();
+        let mut connection = db.pool.get().unwrap();
+        settings::set(&mut connection, "server_name", Some("attic")).unwrap();
+        drop((connection, db));
+        // Opened again without a new migration: no copy.
+        let db = Db::open(&path).unwrap();
+        assert_eq!(copies(), 0);
+        let mut connection = db.pool.get().unwrap();
+        let newest = connection.applied_migrations().unwrap()[0].to_string();
+        connection
+            .batch_execute(&format!("DELETE FROM __diesel_schema_migrations WHERE version <> '{FIRST}'"))
+            .unwrap();
+        let copy = directory.path().join(format!("test.db.before-upgrade-from-{FIRST}"));
+        if newest == FIRST {
+            keep_copy(&mut connection, &path).unwrap();
+            assert!(!copy.exists(), "nothing is pending");
+            return;
+        }
+        keep_copy(&mut connection, &path).unwrap();
+        let kept = Db { pool: Pool::new(ConnectionManager::new(copy.to_string_lossy())).unwrap() };
+        let value = settings::get(&mut kept.pool.get().unwrap(), "server_name").unwrap();
+        assert_eq!(value.as_deref(), Some("attic"));
+        assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        // An earlier attempt is replaced.
+        keep_copy(&mut connection, &path).unwrap();
     }
 }

@@ -11,20 +11,17 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
-    Method, Request, Response,
-    body::{Frame, Incoming},
+    Method, Request, Response, Uri,
+    body::{Body as HttpBody, Frame, Incoming},
     client::conn::http1,
+    header::{HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{
-    net::{TcpStream, UnixStream},
-    sync::OnceCell,
-    time::timeout,
-};
+use tokio::{sync::OnceCell, time::timeout};
 
-use super::error::DockerError;
-use crate::model::container::Engine;
+use super::{connect::Address, error::DockerError};
+use crate::model::{container::Engine, engine::EngineAddress};
 
 /// How long a question may take that the engine answers from memory.
 pub(super) const QUICK: Duration = Duration::from_secs(20);
@@ -50,24 +47,11 @@ struct Inner {
     state_dir: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone)]
-enum Address {
-    Unix(String),
-    Tcp(String),
-}
-
 impl Docker {
-    /// Understands `DOCKER_HOST`; does not connect. `state_dir` is a directory of ours that the engine can see
+    /// Understands the address; does not connect. `state_dir` is a directory of ours that the engine can see
     /// when we run in a container; without it we do not look for ourselves.
-    pub fn new(host: Option<&str>, state_dir: Option<PathBuf>) -> Result<Self, DockerError> {
-        let host = host.filter(|host| !host.is_empty()).unwrap_or("unix:///var/run/docker.sock");
-        let address = match host.split_once("://") {
-            Some(("unix", path)) if path.starts_with('/') => Address::Unix(path.to_owned()),
-            Some(("tcp" | "http", rest)) if !rest.is_empty() => {
-                Address::Tcp(rest.trim_end_matches('/').to_owned())
-            }
-            _ => return Err(DockerError::Address(host.to_owned())),
-        };
+    pub fn new(engine: &EngineAddress, state_dir: Option<PathBuf>) -> Result<Self, DockerError> {
+        let address = Address::new(engine)?;
         Ok(Self(Arc::new(Inner {
             address,
             version: OnceCell::new(),
@@ -87,10 +71,12 @@ impl Docker {
 
     /// Where the engine is, for messages.
     pub fn address(&self) -> &str {
-        match &self.0.address {
-            Address::Unix(path) => path,
-            Address::Tcp(host) => host,
-        }
+        self.0.address.name()
+    }
+
+    /// Whether it is reached over a network: its files may be another machine's.
+    pub fn is_remote(&self) -> bool {
+        !matches!(self.0.address, Address::Unix(_))
     }
 
     /// Whether the engine answers.
@@ -114,17 +100,31 @@ impl Docker {
 
     /// bollard, with the version both sides speak.
     pub(super) async fn typed(&self) -> Result<&bollard::Docker, DockerError> {
+        use bollard::errors::Error;
         let connect = || async {
             let version = self.version().await?;
             let (major, minor) = parse_version(version).unwrap_or(NEWEST);
             let version =
                 bollard::ClientVersion { major_version: major as usize, minor_version: minor as usize };
-            let made = match &self.0.address {
-                Address::Unix(path) => bollard::Docker::connect_with_unix(path, 600, &version),
-                Address::Tcp(host) => {
-                    bollard::Docker::connect_with_http(&format!("http://{host}"), 600, &version)
+            let address = self.0.address.clone();
+            let transport = move |request: bollard::BollardRequest| {
+                let address = address.clone();
+                async move {
+                    let (mut parts, body) = request.into_parts();
+                    parts.headers.insert(HOST, HeaderValue::from_static("docker"));
+                    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+                    parts.uri = Uri::try_from(path).map_err(hyper::http::Error::from)?;
+                    let request = Request::from_parts(parts, body);
+                    let stream = address.connect().await.map_err(|err| Error::IOError { err })?;
+                    Ok(exchange(stream, request).await?)
                 }
             };
+            let made = bollard::Docker::connect_with_custom_transport(
+                transport,
+                Some("http://docker"),
+                600,
+                &version,
+            );
             made.map_err(|error| DockerError::of_bollard(error, self.address()))
         };
         self.0.typed.get_or_try_init(connect).await
@@ -213,16 +213,8 @@ impl Docker {
                 None => Full::default().map_err(|never| match never {}).boxed(),
             };
             let request = builder.body(body).map_err(|error| DockerError::Answer(error.to_string()))?;
-            let answer = match &self.0.address {
-                Address::Unix(path) => {
-                    let stream = UnixStream::connect(path).await.map_err(|error| self.unreachable(&error))?;
-                    self.exchange(TokioIo::new(stream), request).await?
-                }
-                Address::Tcp(host) => {
-                    let stream = TcpStream::connect(host).await.map_err(|error| self.unreachable(&error))?;
-                    self.exchange(TokioIo::new(stream), request).await?
-                }
-            };
+            let stream = self.0.address.connect().await.map_err(|error| self.unreachable(&error))?;
+            let answer = exchange(stream, request).await.map_err(|error| self.unreachable(&error))?;
             let status = answer.status().as_u16();
             if answer.status().is_success() || status == 304 {
                 return Ok(answer);
@@ -234,21 +226,25 @@ impl Docker {
         timeout(limit, work).await.unwrap_or(Err(DockerError::Timeout { what, seconds }))
     }
 
-    async fn exchange(
-        &self,
-        io: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, DockerError> {
-        let (mut sender, connection) =
-            http1::handshake(io).await.map_err(|error| self.unreachable(&error))?;
-        // Ends with the answer's body, or when that is dropped.
-        tokio::spawn(connection);
-        sender.send_request(request).await.map_err(|error| self.unreachable(&error))
-    }
-
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> DockerError {
         DockerError::Unreachable { address: self.address().to_owned(), cause: crate::error::chain(error) }
     }
+}
+
+/// One request over a connection of its own.
+async fn exchange<B>(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    request: Request<B>,
+) -> Result<Response<Incoming>, hyper::Error>
+where
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the answer's body, or when that is dropped; an attached stream takes it over.
+    tokio::spawn(connection.with_upgrades());
+    sender.send_request(request).await
 }
 
 /// Reads a whole answer as JSON; nothing is null.

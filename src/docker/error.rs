@@ -49,6 +49,15 @@ pub enum DockerError {
     /// `DOCKER_HOST` is not understood.
     #[error("“{0}” is not an address of a Docker engine. Use unix:///path or tcp://host:port.")]
     Address(String),
+    /// An address with TLS, without what TLS needs.
+    #[error(
+        "This Docker engine wants TLS. Name the directory with ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH, and set \
+         DOCKER_TLS_VERIFY=1."
+    )]
+    NoCertificates,
+    /// The certificates for the engine cannot be used; which and why.
+    #[error("The certificates for the Docker engine can't be used: {0}")]
+    Certificates(String),
     /// It was created but does not stay up.
     #[error("{0}")]
     NotReady(String),

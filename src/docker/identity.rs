@@ -9,9 +9,11 @@ use std::{
 };
 
 use hyper::Method;
+use serde_json::json;
 
 use super::{
     client::{Docker, QUICK, escape},
+    containers::HELPER,
     error::DockerError,
 };
 
@@ -40,6 +42,21 @@ impl Docker {
             Ok(None)
         };
         Ok(self.own_id_cell().get_or_try_init(find).await?.clone())
+    }
+
+    /// Whether paths that the engine names are files of the machine we run on. An engine behind a network address, or
+    /// one that does not know the container we run in, may be another machine's, whose volumes can have the same
+    /// paths as ours: so it makes a volume with a name that nobody else has, and we look for it.
+    pub async fn shares_files(&self) -> Result<bool, DockerError> {
+        if !self.is_remote() && !inside_a_container() {
+            return Ok(true);
+        }
+        let name = format!("container-monkey-where-{}", ulid::Ulid::new()).to_lowercase();
+        let volume = json!({ "Name": name, "Labels": { HELPER: "where" } });
+        let made = self.post("/volumes/create", Some(&volume)).await?;
+        let seen = made["Mountpoint"].as_str().map(|path| fs::symlink_metadata(path).is_ok());
+        self.delete(&format!("/volumes/{name}")).await?;
+        Ok(seen.unwrap_or(false))
     }
 
     /// The full id if the engine sees the file in this container.
@@ -102,4 +119,57 @@ fn candidates() -> Vec<String> {
     found.sort();
     found.dedup();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Read, Write},
+        net::TcpListener,
+        sync::mpsc,
+    };
+
+    use super::*;
+    use crate::model::engine::EngineAddress;
+
+    /// An engine that keeps its volumes in `mountpoint`; tells what it was asked.
+    fn engine(mountpoint: &str) -> (Docker, mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = format!("tcp://{}", listener.local_addr().unwrap());
+        let (sender, asked) = mpsc::channel();
+        let volume = json!({ "Mountpoint": mountpoint }).to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let (mut first, mut line, mut length) = (String::new(), String::new(), 0);
+                reader.read_line(&mut first).unwrap();
+                while reader.read_line(&mut line).unwrap() > 2 {
+                    let lower = line.to_lowercase();
+                    length = lower
+                        .strip_prefix("content-length:")
+                        .map_or(length, |text| text.trim().parse().unwrap());
+                    line.clear();
+                }
+                reader.read_exact(&mut vec![0; length]).unwrap();
+                let body = if first.contains("/version") { "{\"ApiVersion\":\"1.41\"}" } else { &volume };
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.write_all((head + body).as_bytes()).unwrap();
+                let _ = sender.send(first.split(" HTTP").next().unwrap_or_default().to_owned());
+            }
+        });
+        (Docker::new(&EngineAddress { host: Some(host), tls: None }, None).unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn an_engine_whose_volumes_are_not_here_is_on_another_machine() {
+        let here = tempfile::tempdir().unwrap();
+        let (docker, asked) = engine(here.path().to_str().unwrap());
+        assert!(docker.shares_files().await.unwrap());
+        let asked: Vec<String> = asked.try_iter().collect();
+        assert_eq!(asked[1], "POST /v1.41/volumes/create");
+        assert!(asked[2].starts_with("DELETE /v1.41/volumes/container-monkey-where-"), "{asked:?}");
+        let (docker, _asked) = engine("/var/lib/docker/volumes/nowhere/_data");
+        assert!(!docker.shares_files().await.unwrap());
+    }
 }

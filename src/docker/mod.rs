@@ -4,6 +4,7 @@
 mod capture;
 mod client;
 mod compare;
+mod connect;
 mod containers;
 mod describe;
 mod endpoints;

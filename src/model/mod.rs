@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod batch;
 pub mod container;
+pub mod engine;
 pub mod event;
 pub mod files;
 pub mod host_path;

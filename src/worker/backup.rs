@@ -8,6 +8,7 @@ use super::{
 use crate::{
     docker::Docker,
     model::{
+        engine::EngineAddress,
         manifest::IMAGE_DIR,
         progress::{Level, Note},
     },
@@ -19,12 +20,12 @@ const STEPS: u32 = 3;
 
 pub(super) fn run(
     vault: &Vault,
-    docker_host: Option<&str>,
+    engine: &EngineAddress,
     task: &BackupTask,
     context: &Context,
 ) -> Result<Answer, Failure> {
     let mut failed = Vec::new();
-    let image = match image(vault, docker_host, task, context) {
+    let image = match image(vault, engine, task, context) {
         Ok(image) => image,
         Err(why) => {
             failed.push((IMAGE_DIR.to_owned(), why.clone()));
@@ -64,7 +65,7 @@ pub(super) fn run(
 /// Where the image comes from: the vault if it has it already, else the engine.
 fn image(
     vault: &Vault,
-    docker_host: Option<&str>,
+    engine: &EngineAddress,
     task: &BackupTask,
     context: &Context,
 ) -> Result<ImageSource, String> {
@@ -80,7 +81,7 @@ fn image(
         return Ok(ImageSource::InVault { backup });
     }
     context.report.step(1, STEPS, "Exporting the image");
-    let docker = Docker::new(docker_host, None).map_err(|error| error.to_string())?;
+    let docker = Docker::new(engine, None).map_err(|error| error.to_string())?;
     let count = |bytes| context.report.add_bytes(bytes);
     let export = async {
         if task.manifest.image.is_null() {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     backup::{Backup, Trigger},
+    engine::EngineAddress,
     files::{ByteRange, Excerpt, InnerPath, Listing, StreamHead, Window},
     host_path::PathKind,
     manifest::{ImageRecord, Manifest},
@@ -18,8 +19,8 @@ use crate::model::{
 pub struct Order {
     /// The vault it is about, if it is about one.
     pub vault: Option<Access>,
-    /// Docker engine, as `DOCKER_HOST` names it.
-    pub docker_host: Option<String>,
+    /// The Docker engine.
+    pub engine: EngineAddress,
     /// What to do.
     pub task: Task,
 }

@@ -15,6 +15,8 @@ pub enum Place {
     Here,
     /// As sibling containers.
     Beside(Beside),
+    /// As child processes that don't see the files of the engine's host.
+    Elsewhere,
 }
 
 /// What is needed to start siblings.
@@ -35,7 +37,7 @@ impl Place {
     /// Where the data directory is on the host, so that it is never backed up into itself.
     pub fn data_on_host(&self, data: &Path) -> PathBuf {
         match self {
-            Self::Here => std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned()),
+            Self::Here | Self::Elsewhere => std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned()),
             Self::Beside(beside) => beside.on_host(&beside.data).unwrap_or_else(|| data.to_owned()),
         }
     }
@@ -54,7 +56,7 @@ impl Beside {
     pub(super) async fn start(&self, order: &mut Order) -> Result<(Running, Names), Failure> {
         let mut binds = self.own_binds(order)?;
         let names = give_paths(order, &mut binds);
-        let network = order.task.needs_docker() && order.docker_host.as_deref().is_some_and(is_remote);
+        let network = order.task.needs_docker() && order.engine.is_remote();
         loop {
             let sibling = Sibling { own: &self.own, arguments: &["worker"], binds: &binds, network };
             match self.docker.start_sibling(&sibling).await {
@@ -92,15 +94,11 @@ impl Beside {
         if order.task.needs_vault() {
             share(&self.data)?;
         }
-        if order.task.needs_docker() && !order.docker_host.as_deref().is_some_and(is_remote) {
+        if order.task.needs_docker() && !order.engine.is_remote() {
             share(Path::new(self.docker.address()))?;
         }
         Ok(binds)
     }
-}
-
-fn is_remote(host: &str) -> bool {
-    !host.starts_with("unix://")
 }
 
 /// The engine's words for a bind whose source is not there.
@@ -145,7 +143,10 @@ pub(super) fn with_host_names(line: String, names: &Names) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::order::{MakePath, RestoreItem, Task};
+    use crate::{
+        model::engine::EngineAddress,
+        worker::order::{MakePath, RestoreItem, Task},
+    };
 
     #[test]
     fn a_sibling_sees_the_paths_of_its_job_under_other_names() {
@@ -154,7 +155,7 @@ mod tests {
             RestoreItem { path: "web/binds/0/app.conf".to_owned(), target: "/etc/app.conf".into() },
         ];
         let task = Task::Restore { backup: String::new(), run: String::new(), items };
-        let mut order = Order { vault: None, docker_host: None, task };
+        let mut order = Order { vault: None, engine: EngineAddress::default(), task };
         let mut binds = Vec::new();
         let names = give_paths(&mut order, &mut binds);
         let Task::Restore { items, .. } = &order.task else { unreachable!("it is one") };
@@ -171,7 +172,8 @@ mod tests {
     #[test]
     fn only_what_is_made_may_be_missing() {
         let paths = vec![MakePath { path: "/srv/new".into(), file: false }];
-        let mut order = Order { vault: None, docker_host: None, task: Task::MakePaths { paths } };
+        let mut order =
+            Order { vault: None, engine: EngineAddress::default(), task: Task::MakePaths { paths } };
         let mut binds = Vec::new();
         give_paths(&mut order, &mut binds);
         assert!(binds[0].make && binds[0].write);

@@ -67,6 +67,16 @@ pub(super) fn died(detail: &str) -> Failure {
     }
 }
 
+fn elsewhere() -> Failure {
+    Failure {
+        kind: FailureKind::Other,
+        message: "The files of this Docker engine are on another machine, so they can't be read or written from here. Run \
+                  Container Monkey there, best as a container."
+            .to_owned(),
+        detail: String::new(),
+    }
+}
+
 fn reader(stdout: impl AsyncRead + Send + 'static) -> BufReader<Pin<Box<dyn AsyncRead + Send>>> {
     BufReader::with_capacity(64 * 1024, Box::pin(stdout))
 }
@@ -79,7 +89,8 @@ impl Process {
     /// Starts a worker and hands it its order.
     pub(super) async fn start(place: &Place, mut order: Order) -> Result<Self, Failure> {
         let mut process = match place {
-            Place::Here => Self::child().map_err(|error| broken(&error))?,
+            Place::Elsewhere if !order.task.host_paths().is_empty() => return Err(elsewhere()),
+            Place::Here | Place::Elsewhere => Self::child().map_err(|error| broken(&error))?,
             Place::Beside(beside) => {
                 let (running, names) = beside.start(&mut order).await?;
                 Self::sibling(beside.docker.clone(), running, names)

@@ -15,18 +15,19 @@ use super::{
 };
 use crate::{
     docker::{Docker, DockerError},
+    model::engine::EngineAddress,
     vault::{self, Vault},
 };
 
 /// Streams the backup's image into the engine.
 pub(super) fn load_image(
     vault: Vault,
-    docker_host: Option<&str>,
+    engine: &EngineAddress,
     backup: &str,
     context: &Context,
 ) -> Result<Answer, Failure> {
     context.report.step(1, 3, "Loading the image");
-    let docker = Docker::new(docker_host, None)?;
+    let docker = Docker::new(engine, None)?;
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(8);
     let report = context.report.clone();
     let backup = backup.to_owned();

@@ -131,10 +131,8 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             let pruned = vault.prune(context.report.as_ref())?;
             Ok(Answer::Pruned { freed: pruned.freed })
         }
-        Task::Backup(task) => backup::run(&vault, order.docker_host.as_deref(), task, context),
-        Task::LoadImage { backup } => {
-            restore::load_image(vault, order.docker_host.as_deref(), backup, context)
-        }
+        Task::Backup(task) => backup::run(&vault, &order.engine, task, context),
+        Task::LoadImage { backup } => restore::load_image(vault, &order.engine, backup, context),
         Task::Restore { backup, run, items } => restore::files(&vault, backup, run, items, context),
         Task::Create | Task::Probe { .. } | Task::MakePaths { .. } | Task::Resume { .. } | Task::Files(_) => {
             Ok(Answer::Done)

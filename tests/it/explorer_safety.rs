@@ -253,7 +253,7 @@ fn without_rights_the_worker_says_what_is_missing() {
     fs::create_dir(private.path().join("root")).unwrap();
     run("chmod", &["700", private.path().to_str().unwrap()]);
     let order = json!({
-        "vault": null, "docker_host": null,
+        "vault": null, "engine": {"host": null, "tls": null},
         "task": { "files": {
             "root": private.path().join("root"), "path": "",
             "look": { "list": { "sort": "name", "descending": false, "offset": 0, "limit": 10 } },

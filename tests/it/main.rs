@@ -15,6 +15,7 @@ mod bulk;
 mod console;
 mod containers;
 mod dashboard;
+mod engines;
 mod events;
 mod explorer;
 mod explorer_safety;

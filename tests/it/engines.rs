@@ -1,34 +1,74 @@
 //! Engines that are reached in other ways than by the usual socket.
 
-use std::{fs, net::TcpListener, path::Path, process::Child};
+use std::{fs, path::Path, sync::Arc};
 
 use serde_json::json;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, UnixStream},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        RootCertStore, ServerConfig,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::WebPkiClientVerifier,
+    },
+};
 
 use crate::harness::{App, Bench, Options, run, wait_for};
 
-/// A front of the engine's socket; ends with the test.
-struct Front(Child);
-
-impl Front {
-    fn start(listen: &str) -> Self {
-        let to = "UNIX-CONNECT:/var/run/docker.sock";
-        Self(std::process::Command::new("socat").args([listen, to]).spawn().unwrap())
-    }
+/// A front of the engine's socket on a port of its own, until the test ends.
+fn front(tls: Option<ServerConfig>) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let tls = tls.clone();
+                tokio::spawn(async move {
+                    let mut engine = UnixStream::connect("/var/run/docker.sock").await.unwrap();
+                    let mut client = client;
+                    // Somebody who is refused, or who leaves, is no failure of the front's.
+                    let _ = match tls {
+                        None => copy_bidirectional(&mut client, &mut engine).await,
+                        Some(tls) => match tls.accept(client).await {
+                            Ok(mut client) => copy_bidirectional(&mut client, &mut engine).await,
+                            Err(error) => Err(error),
+                        },
+                    };
+                });
+            }
+        });
+    });
+    port
 }
 
-impl Drop for Front {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn wait_for_port(port: u16) {
-    wait_for("the front", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+/// Lets in only who has a certificate of the authority, as `dockerd --tlsverify` does.
+fn verifying(directory: &Path) -> ServerConfig {
+    let read = |name: &str| fs::read(directory.join(name)).unwrap();
+    let certificates =
+        |name: &str| CertificateDer::pem_slice_iter(&read(name)).map(Result::unwrap).collect::<Vec<_>>();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates("ca.pem"));
+    let clients =
+        WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(clients)
+        .with_single_cert(
+            certificates("server.pem"),
+            PrivateKeyDer::from_pem_slice(&read("server-key.pem")).unwrap(),
+        )
+        .unwrap()
 }
 
 /// An authority with a certificate for the engine and one for its client, as the engine's manual makes them.
@@ -77,9 +117,7 @@ fn main_job(app: &App, bench: &Bench) {
 #[test]
 fn an_engine_behind_a_network_address() {
     let bench = Bench::new();
-    let port = free_port();
-    let _front = Front::start(&format!("TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr"));
-    wait_for_port(port);
+    let port = front(None);
     let app = App::start_with(Options::default().with("DOCKER_HOST", format!("tcp://127.0.0.1:{port}")));
     main_job(&app, &bench);
 }
@@ -89,15 +127,7 @@ fn an_engine_with_tls() {
     let bench = Bench::new();
     let directory = tempfile::tempdir().unwrap();
     certificates(directory.path());
-    let port = free_port();
-    let at = |name: &str| directory.path().join(name).display().to_string();
-    let _front = Front::start(&format!(
-        "OPENSSL-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,cert={},key={},cafile={},verify=1",
-        at("server.pem"),
-        at("server-key.pem"),
-        at("ca.pem")
-    ));
-    wait_for_port(port);
+    let port = front(Some(verifying(directory.path())));
     let options = || {
         Options::default()
             .with("DOCKER_HOST", format!("tcp://127.0.0.1:{port}"))

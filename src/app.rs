@@ -3,8 +3,7 @@
 use std::{
     collections::HashMap,
     fs,
-    io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::Path,
     sync::{Arc, PoisonError},
 };
@@ -21,12 +20,17 @@ use crate::{
     events::EventLog,
     jobs::{Perform, Queue},
     live::Live,
-    model::{engine::EngineAddress, names::RunId, secret::Secret, vault::Access},
+    model::{
+        engine::EngineAddress,
+        names::RunId,
+        vault::{Access, Storage},
+    },
     ops,
+    vaults::{State, Vaults},
     vitals::Sampler,
     worker::{
         launch::{self, Listener, Silent},
-        order::{Answer, Failure, FilesTask, Order, Task},
+        order::{Answer, Failure, FailureKind, FilesTask, Order, Task},
         place::{Beside, Place},
     },
 };
@@ -64,10 +68,8 @@ pub struct App {
     pub unsettled: Arc<Notify>,
     /// Held while something is brought back.
     pub settling: Arc<Mutex<()>>,
-    /// Held while the catalog is made equal to the vault, or backups are deleted.
-    pub catalog: Arc<Mutex<()>>,
-    /// What opens the vault, or why it cannot be opened.
-    vault: Arc<std::sync::Mutex<Result<Access, String>>>,
+    /// What opens the vaults, or why one cannot be opened.
+    pub vaults: Arc<Vaults>,
     place: Arc<OnceCell<Place>>,
     cancels: Arc<std::sync::Mutex<HashMap<RunId, CancellationToken>>>,
 }
@@ -84,7 +86,6 @@ impl App {
         let queue = Queue::open(&directory.join("queue.db")).await?;
         let zone = config.zone().map_err(|error| AppError::invalid(error.to_string()))?;
         let docker = Docker::new(&config.engine, Some(directory.clone()))?;
-        let vault = vault_access(&config);
         let app = Self {
             zone,
             db,
@@ -100,13 +101,15 @@ impl App {
             shutdown: CancellationToken::new(),
             unsettled: Arc::default(),
             settling: Arc::default(),
-            catalog: Arc::default(),
-            vault: Arc::new(std::sync::Mutex::new(vault)),
+            vaults: Arc::default(),
             place: Arc::default(),
             cancels: Arc::default(),
             config: Arc::new(config),
         };
         ops::users::ensure_first(&app).await?;
+        for storage in Storage::ALL {
+            ops::vault_keys::find(&app, storage);
+        }
         Ok(app)
     }
 
@@ -114,7 +117,9 @@ impl App {
     /// queue until `shutdown`. A running job is waited for.
     pub async fn work(self) -> Result<()> {
         clear_directory(&self.config.tmp_dir());
-        ops::vaults::prepare_at_start(&self).await;
+        for storage in Storage::ALL {
+            ops::vaults::prepare_at_start(&self, storage).await;
+        }
         ops::recovery::run(&self).await?;
         let app = self.clone();
         let perform = Perform::new(move |run| {
@@ -125,25 +130,29 @@ impl App {
         Ok(())
     }
 
-    /// What opens the vault.
-    pub fn vault(&self) -> Result<Access> {
-        let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
-        vault.clone().map_err(|message| AppError::unavailable(message, None))
+    /// What opens this vault.
+    pub fn vault(&self, storage: Storage) -> Result<Access> {
+        match self.vaults.of(storage).state() {
+            State::Ready(access) => Ok(access),
+            State::Refused(why) => Err(AppError::unavailable(why, None)),
+            State::Absent => Err(AppError::Impossible(format!(
+                "There is no vault on {} storage. Set it up in the settings, under Storage.",
+                storage.label()
+            ))),
+        }
     }
 
-    /// Whether the vault can be used; the sentence says why not.
+    /// Why this vault can't be used, if it is set up.
+    pub fn problem_of(&self, storage: Storage) -> Option<String> {
+        match self.vaults.of(storage).state() {
+            State::Refused(why) => Some(why),
+            State::Absent | State::Ready(_) => None,
+        }
+    }
+
+    /// The first reason why a vault can't be used.
     pub fn vault_problem(&self) -> Option<String> {
-        self.vault.lock().unwrap_or_else(PoisonError::into_inner).as_ref().err().cloned()
-    }
-
-    /// Looks for the vault's key again.
-    pub fn reopen_vault(&self) {
-        self.set_vault(vault_access(&self.config));
-    }
-
-    /// Remembers whether the vault can be used.
-    pub fn set_vault(&self, state: Result<Access, String>) {
-        *self.vault.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        Storage::ALL.into_iter().find_map(|storage| self.problem_of(storage))
     }
 
     /// Where workers run; found out once, which takes the engine only when we are in a container.
@@ -158,31 +167,36 @@ impl App {
         self.place.get_or_try_init(find).await
     }
 
-    /// Does a short task in a worker process that nobody watches.
+    /// Does a short task that needs no vault, in a worker process that nobody watches.
     pub async fn ask_worker(&self, task: Task) -> Result<Answer, Failure> {
-        self.run_worker(task, &mut Silent, &CancellationToken::new()).await
+        self.run_worker(None, task, &mut Silent, &CancellationToken::new()).await
     }
 
-    /// Does a task in a worker process.
+    /// The same with a vault.
+    pub async fn ask_vault(&self, storage: Storage, task: Task) -> Result<Answer, Failure> {
+        self.run_worker(Some(storage), task, &mut Silent, &CancellationToken::new()).await
+    }
+
+    /// Does a task in a worker process, which gets the key of no other vault than this.
     pub async fn run_worker(
         &self,
+        storage: Option<Storage>,
         task: Task,
         listener: &mut dyn Listener,
         cancel: &CancellationToken,
     ) -> Result<Answer, Failure> {
-        let vault = self.vault().map_err(|error| Failure {
-            kind: crate::worker::order::FailureKind::Vault,
+        let vault = storage.map(|storage| self.vault(storage)).transpose().map_err(|error| Failure {
+            kind: FailureKind::Vault,
             message: error.to_string(),
             detail: String::new(),
-        });
-        let vault = if task.needs_vault() { Some(vault?) } else { None };
+        })?;
         let order = Order { vault, engine: self.config.engine.clone(), task };
         launch::run(self.place().await?, order, listener, cancel).await
     }
 
     /// Looks at files of a volume in a worker process. It gets no key of the vault.
     pub async fn look(&self, task: FilesTask) -> Result<Answer, Failure> {
-        self.run_worker(Task::Files(task), &mut Silent, &self.shutdown).await
+        self.run_worker(None, Task::Files(task), &mut Silent, &self.shutdown).await
     }
 
     /// The same for tasks whose answer bytes follow.
@@ -230,50 +244,4 @@ fn clear_directory(path: &Path) {
             tracing::warn!(path = %path.display(), %error, "a temporary file could not be removed");
         }
     }
-}
-
-/// The vault's location and password. A new password is made only where there is no vault yet:
-/// with another key an existing vault would look lost.
-fn vault_access(config: &Config) -> Result<Access, String> {
-    let location = config.local_vault();
-    if let Some(password) = &config.vault_password {
-        return Ok(Access { location, password: password.clone() });
-    }
-    let path = config.config_dir().join("vault.key");
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Access { location, password: Secret::new(text.trim()) }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let crate::model::vault::Location::Local { path: vault } = &location;
-            if vault.join("config").exists() {
-                return Err(format!(
-                    "There is a vault in {}, but its key {} is gone. Put the key back, or give it in \
-                     MONKEY_VAULT_PASSWORD. The backups are untouched.",
-                    vault.display(),
-                    path.display()
-                ));
-            }
-            let password = new_key();
-            write_key(&path, &password).map_err(|error| {
-                format!("The vault's key can't be written to {}: {error}", path.display())
-            })?;
-            Ok(Access { location, password })
-        }
-        Err(error) => Err(format!("The vault's key {} can't be read: {error}", path.display())),
-    }
-}
-
-/// 256 random bits as hex.
-fn new_key() -> Secret {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    for byte in rand::random::<[u8; 32]>() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    Secret::new(text)
-}
-
-fn write_key(path: &Path, key: &Secret) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{}", key.reveal())?;
-    file.sync_all()
 }

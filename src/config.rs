@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 use crate::model::{
     engine::{EngineAddress, EngineTls},
     secret::Secret,
-    vault,
 };
 
 /// Backup and recovery for Docker containers, with a page to manage them.
@@ -191,9 +190,9 @@ impl Config {
         self.data.join("tmp")
     }
 
-    /// The local vault.
-    pub fn local_vault(&self) -> vault::Location {
-        vault::Location::Local { path: self.data.join("vault") }
+    /// `<data>/vault`.
+    pub fn local_vault(&self) -> PathBuf {
+        self.data.join("vault")
     }
 }
 

@@ -13,6 +13,7 @@ pub mod model;
 pub mod ops;
 pub mod telemetry;
 pub mod vault;
+pub mod vaults;
 pub mod vitals;
 pub mod web;
 pub mod worker;

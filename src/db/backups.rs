@@ -1,43 +1,61 @@
-//! The catalog: the vault's list, kept so that pages need not open the vault.
+//! The catalog: the vaults' lists, kept so that pages need not open a vault.
 
 use std::collections::HashSet;
 
 use diesel::prelude::*;
 
 use super::{Connection, DbError, json, schema::backups, to_json};
-use crate::model::{backup::Backup, manifest::Manifest};
+use crate::model::{backup::Backup, manifest::Manifest, vault::Storage};
 
 /// All of them, newest first.
 pub fn all(connection: &mut Connection) -> Result<Vec<Backup>, DbError> {
     let rows = backups::table
-        .order((backups::created.desc(), backups::id))
+        .order((backups::created.desc(), backups::id, backups::storage))
         .select(backups::backup)
         .load::<String>(connection)?;
     rows.iter().map(|row| json(row)).collect()
 }
 
-/// Backups whose id starts with `prefix` (hex) or whose file name is `name`; at most two, so that
-/// the caller sees when it is not unique.
-pub fn matching(connection: &mut Connection, name: &str) -> Result<Vec<Backup>, DbError> {
-    let by_name = backups::table.filter(backups::filename.eq(name)).select(backups::backup);
-    let mut rows: Vec<String> = by_name.limit(2).load(connection)?;
+/// Backups whose id starts with `prefix` (hex) or whose file name is `name`, in this vault or in any; at most
+/// two, so that the caller sees when it is not unique. Of one that is in both vaults it is the local one.
+pub fn matching(
+    connection: &mut Connection,
+    storage: Option<Storage>,
+    name: &str,
+) -> Result<Vec<Backup>, DbError> {
+    let query = || {
+        let mut query = backups::table.order((backups::id, backups::storage)).into_boxed();
+        if let Some(storage) = storage {
+            query = query.filter(backups::storage.eq(storage.as_str()));
+        }
+        // Each of the two may be there twice.
+        query.select(backups::backup).limit(4)
+    };
+    let mut rows: Vec<String> = query().filter(backups::filename.eq(name)).load(connection)?;
     let hex = name.len() >= 8 && name.bytes().all(|b| b.is_ascii_hexdigit());
     if rows.is_empty() && hex {
-        let by_id = backups::table.filter(backups::id.like(format!("{name}%"))).select(backups::backup);
-        rows = by_id.limit(2).load(connection)?;
+        rows = query().filter(backups::id.like(format!("{name}%"))).load(connection)?;
     }
-    rows.iter().map(|row| json(row)).collect()
+    let mut found: Vec<Backup> = rows.iter().map(|row| json(row)).collect::<Result<_, _>>()?;
+    found.dedup_by(|later, first| later.id == first.id);
+    found.truncate(2);
+    Ok(found)
 }
 
 /// The manifest, if it was read before.
-pub fn manifest(connection: &mut Connection, id: &str) -> Result<Option<Manifest>, DbError> {
-    let text = backups::table.find(id).select(backups::manifest).first::<Option<String>>(connection);
+pub fn manifest(connection: &mut Connection, backup: &Backup) -> Result<Option<Manifest>, DbError> {
+    let row = backups::table.find((backup.storage.as_str(), &backup.id));
+    let text = row.select(backups::manifest).first::<Option<String>>(connection);
     text.optional()?.flatten().map(|text| json(&text)).transpose()
 }
 
 /// Keeps a manifest that was read from the vault.
-pub fn keep_manifest(connection: &mut Connection, id: &str, manifest: &Manifest) -> Result<(), DbError> {
-    diesel::update(backups::table.find(id))
+pub fn keep_manifest(
+    connection: &mut Connection,
+    backup: &Backup,
+    manifest: &Manifest,
+) -> Result<(), DbError> {
+    diesel::update(backups::table.find((backup.storage.as_str(), &backup.id)))
         .set(backups::manifest.eq(Some(to_json(manifest)?)))
         .execute(connection)?;
     Ok(())
@@ -53,31 +71,114 @@ pub fn upsert(connection: &mut Connection, backup: &Backup) -> Result<(), DbErro
         backups::backup.eq(to_json(backup)?),
     );
     diesel::insert_into(backups::table)
-        .values((backups::id.eq(&backup.id), row.clone()))
-        .on_conflict(backups::id)
+        .values((backups::storage.eq(backup.storage.as_str()), backups::id.eq(&backup.id), row.clone()))
+        .on_conflict((backups::storage, backups::id))
         .do_update()
         .set(row)
         .execute(connection)?;
     Ok(())
 }
 
-/// Ids of all of them.
-pub fn ids(connection: &mut Connection) -> Result<Vec<String>, DbError> {
-    Ok(backups::table.select(backups::id).load(connection)?)
+/// Ids of all in one vault.
+pub fn ids(connection: &mut Connection, storage: Storage) -> Result<Vec<String>, DbError> {
+    let rows = backups::table.filter(backups::storage.eq(storage.as_str()));
+    Ok(rows.select(backups::id).load(connection)?)
 }
 
-/// Makes the catalog equal to the vault's list; manifests that were read stay. Only those that were `known`
+/// Makes the catalog equal to the list of one vault; manifests that were read stay. Only those that were `known`
 /// before the vault was listed may go: others were made meanwhile.
-pub fn replace_all(connection: &mut Connection, known: &[String], list: &[Backup]) -> Result<(), DbError> {
+pub fn replace_all(
+    connection: &mut Connection,
+    storage: Storage,
+    known: &[String],
+    list: &[Backup],
+) -> Result<(), DbError> {
     let present: HashSet<&str> = list.iter().map(|backup| backup.id.as_str()).collect();
     for id in known.iter().filter(|id| !present.contains(id.as_str())) {
-        remove(connection, id)?;
+        remove(connection, storage, id)?;
     }
     list.iter().try_for_each(|backup| upsert(connection, backup))
 }
 
 /// Forgets one.
-pub fn remove(connection: &mut Connection, id: &str) -> Result<(), DbError> {
-    diesel::delete(backups::table.find(id)).execute(connection)?;
+pub fn remove(connection: &mut Connection, storage: Storage, id: &str) -> Result<(), DbError> {
+    diesel::delete(backups::table.find((storage.as_str(), id))).execute(connection)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        db::Db,
+        model::backup::{Kind, Meta, State, Trigger},
+    };
+
+    fn backup(storage: Storage, id: &str) -> Backup {
+        let meta = Meta {
+            format: 1,
+            kind: Kind::Container,
+            container: "web".to_owned(),
+            stack: None,
+            state: State::Complete,
+            image: String::new(),
+            image_id: String::new(),
+            flattened: false,
+            files: 0,
+            data_bytes: 0,
+            image_bytes: 0,
+            warnings: 0,
+            items: Vec::new(),
+            note: String::new(),
+        };
+        Backup {
+            id: id.to_owned(),
+            storage,
+            created: chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(i64::from(id.ends_with('1'))),
+            server_name: "here".to_owned(),
+            trigger: Trigger::Manual,
+            meta,
+            size: 1,
+            stored_size: 1,
+            duration_seconds: 1.0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_backup_in_both_vaults_is_found_in_either_and_first_in_the_local_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::open(&directory.path().join("test.db")).unwrap();
+        let (copied, other) = ("aaaaaaaa00000000", "aaaaaaaa11111111");
+        let rows = [(Storage::S3, copied), (Storage::Local, copied), (Storage::S3, other)];
+        let found = db
+            .write(move |c| {
+                for (storage, id) in rows {
+                    upsert(c, &backup(storage, id))?;
+                }
+                // The list of one vault says nothing about the other.
+                let known = ids(c, Storage::Local)?;
+                replace_all(c, Storage::Local, &known, &[backup(Storage::Local, copied)])?;
+                let name = backup(Storage::Local, copied).filename();
+                Ok([
+                    matching(c, None, copied)?,
+                    matching(c, Some(Storage::S3), copied)?,
+                    matching(c, None, &name)?,
+                    matching(c, None, other)?,
+                    matching(c, None, "aaaaaaaa")?,
+                    matching(c, Some(Storage::Local), "aaaaaaaa")?,
+                    all(c)?,
+                ])
+            })
+            .await
+            .unwrap();
+        let found = found.map(|list| list.iter().map(|b| (b.storage, b.id.clone())).collect::<Vec<_>>());
+        let row = |storage, id: &str| (storage, id.to_owned());
+        assert_eq!(found[0], [row(Storage::Local, copied)]);
+        assert_eq!(found[1], [row(Storage::S3, copied)]);
+        assert_eq!(found[2], [row(Storage::Local, copied)]);
+        assert_eq!(found[3], [row(Storage::S3, other)]);
+        assert_eq!(found[4].len(), 2, "not unique");
+        assert_eq!(found[5], [row(Storage::Local, copied)]);
+        assert_eq!(found[6].len(), 3);
+    }
 }

@@ -30,7 +30,8 @@ diesel::table! {
     run_notes (id) { id -> BigInt, run_id -> Text, at -> BigInt, level -> Text, text -> Text, }
 }
 diesel::table! {
-    backups (id) {
+    backups (storage, id) {
+        storage -> Text,
         id -> Text,
         filename -> Text,
         container -> Text,

@@ -4,6 +4,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::vault::Storage;
+
 /// The small JSON in the snapshot's `description`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -122,6 +124,9 @@ pub enum State {
 pub struct Backup {
     /// Snapshot id, 64 hex digits.
     pub id: String,
+    /// The vault it is in.
+    #[serde(default)]
+    pub storage: Storage,
     /// When it was made.
     pub created: DateTime<Utc>,
     /// Server it comes from (snapshot `hostname`).
@@ -143,6 +148,15 @@ impl Backup {
     pub fn filename(&self) -> String {
         let time = self.created.format("%Y%m%d_%H%M%S");
         format!("{}_{time}_{}.tar", self.meta.container, &self.id[..8.min(self.id.len())])
+    }
+
+    /// What finds exactly this one, also when a copy of it is in the other vault; see
+    /// [`super::names::BackupRef`].
+    pub fn reference(&self) -> String {
+        match self.storage {
+            Storage::Local => self.id.clone(),
+            Storage::S3 => format!("s3:{}", self.id),
+        }
     }
 }
 

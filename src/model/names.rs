@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::vault::Storage;
+
 /// Why a name was refused, for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -120,9 +122,11 @@ checked_name!(
     }
 );
 checked_name!(
-    /// A backup by snapshot id (or a prefix of at least 8 hex digits) or by file name.
+    /// A backup by snapshot id (or a prefix of at least 8 hex digits) or by file name. One that is in both vaults
+    /// is the local one, unless `s3:` stands before it.
     BackupRef,
     |text| {
+        let text = split_storage(text).1;
         let safe = !text.is_empty()
             && text.len() <= 400
             && !text.contains("..")
@@ -143,6 +147,19 @@ checked_name!(
             .map_err(|_| "This is not the id of a job.".to_owned())
     }
 );
+
+/// `s3:name` → the vault and the name.
+fn split_storage(text: &str) -> (Option<Storage>, &str) {
+    let split = text.split_once(':').and_then(|(word, name)| Some((word.parse().ok()?, name)));
+    split.map_or((None, text), |(storage, name)| (Some(storage), name))
+}
+
+impl BackupRef {
+    /// The vault, if one was said, and the id or file name.
+    pub fn parts(&self) -> (Option<Storage>, &str) {
+        split_storage(&self.0)
+    }
+}
 
 impl RunId {
     /// A new id.
@@ -169,6 +186,10 @@ mod tests {
             assert!(good.parse::<ContainerRef>().is_ok(), "{good:?}");
         }
         assert!("../etc/passwd".parse::<BackupRef>().is_err());
+        assert!("s3:../etc/passwd".parse::<BackupRef>().is_err());
+        assert!("ftp:0123abcdef".parse::<BackupRef>().is_err());
+        assert_eq!("0123abcdef".parse::<BackupRef>().unwrap().parts(), (None, "0123abcdef"));
+        assert_eq!("s3:0123abcdef".parse::<BackupRef>().unwrap().parts(), (Some(Storage::S3), "0123abcdef"));
         assert!("nonsense".parse::<RunId>().is_err());
     }
 }

@@ -9,6 +9,7 @@ use super::{
     names::RunId,
     progress::Note,
     restore,
+    vault::Storage,
 };
 
 /// One row of the history.
@@ -96,7 +97,11 @@ pub enum Request {
     /// Restore a backup.
     Restore(RestoreRequest),
     /// Free space.
-    Prune,
+    Prune {
+        /// In this vault.
+        #[serde(default)]
+        storage: Storage,
+    },
     /// Make a container again.
     Redeploy {
         /// Its image was fetched first.
@@ -120,12 +125,15 @@ pub struct BackupRequest {
     /// A note of the user.
     #[serde(default)]
     pub note: String,
+    /// The vault it goes into; `None` = the one that is chosen for new backups when it is made.
+    #[serde(default)]
+    pub storage: Option<Storage>,
 }
 
 /// Restore one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreRequest {
-    /// The backup's id.
+    /// The backup: its [`super::backup::Backup::reference`].
     pub backup: String,
     /// The decisions.
     pub options: restore::Options,

@@ -4,15 +4,41 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::secret::Secret;
+use super::{backup::words, secret::Secret};
 
 /// What a worker needs to open a vault.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
     /// Where it is.
     pub location: Location,
     /// The repository's password.
     pub password: Secret,
+}
+
+/// Where a vault can be. There is at most one of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// The data directory of this server.
+    #[default]
+    Local,
+    /// A bucket of an S3 server.
+    S3,
+}
+
+words!(Storage { Local => "local", S3 => "s3" });
+
+impl Storage {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Local, Self::S3];
+
+    /// For people.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Local => "Local",
+            Self::S3 => "S3",
+        }
+    }
 }
 
 /// Where a vault is.
@@ -24,4 +50,75 @@ pub enum Location {
         /// The repository's directory.
         path: PathBuf,
     },
+    /// A bucket.
+    S3(S3Location),
+}
+
+impl Location {
+    /// Which of the two.
+    pub const fn storage(&self) -> Storage {
+        match self {
+            Self::Local { .. } => Storage::Local,
+            Self::S3(_) => Storage::S3,
+        }
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local { path } => write!(f, "{}", path.display()),
+            Self::S3(s3) => write!(f, "{s3}"),
+        }
+    }
+}
+
+/// A place in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct S3Location {
+    /// The bucket. It is never made by us.
+    pub bucket: String,
+    /// Its region, such as `eu-central-1`.
+    pub region: String,
+    /// `https://host[:port]`; `None` = Amazon's. `http://` is spoken only where it says so.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// What the keys of the vault's objects begin with, without slashes at its ends; empty = the whole bucket.
+    #[serde(default)]
+    pub prefix: String,
+    /// `https://host/bucket` instead of `https://bucket.host`.
+    #[serde(default)]
+    pub path_style: bool,
+    /// Certificates (PEM) of an authority that is trusted besides the known ones.
+    #[serde(default)]
+    pub ca_pem: Option<String>,
+    /// As whom.
+    pub credentials: S3Credentials,
+}
+
+impl std::fmt::Display for S3Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}", self.bucket)?;
+        if !self.prefix.is_empty() {
+            write!(f, "/{}", self.prefix)?;
+        }
+        Ok(())
+    }
+}
+
+/// As whom a bucket is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum S3Credentials {
+    /// With a key of one's own.
+    Keys {
+        /// Its public half.
+        access_key: String,
+        /// Its secret half.
+        secret_key: Secret,
+    },
+    /// With the role of the machine (EC2, ECS, EKS).
+    Instance,
+    /// As anybody.
+    Anonymous,
 }

@@ -15,6 +15,7 @@ use crate::{
         container::Container,
         manifest::{Consistency, FORMAT, Item, ItemKind, Manifest},
         run::{BackupRequest, Outcome, State},
+        vault::Storage,
     },
     worker::order::{Answer, BackupTask, Gate, Task},
 };
@@ -26,6 +27,15 @@ pub(super) struct Plan {
     pub(super) sources: Vec<(String, std::path::PathBuf)>,
 }
 
+/// Where a backup goes, and what is said of it.
+pub(super) struct Target {
+    pub(super) storage: Storage,
+    pub(super) trigger: Trigger,
+    pub(super) note: String,
+    /// Whether the image goes in.
+    pub(super) image: bool,
+}
+
 /// Does the run. What it stops is in its journal and brought back by who calls this.
 pub(super) async fn run(job: &Job, request: &BackupRequest) -> Result<Outcome, Problem> {
     job.step("Looking at the container");
@@ -33,7 +43,13 @@ pub(super) async fn run(job: &Job, request: &BackupRequest) -> Result<Outcome, P
     let image =
         plan.manifest.items.iter().any(|item| item.kind == ItemKind::Image && item.left_out.is_none());
     let mut rest = Rest { job, manifest: &plan.manifest };
-    let backup = write(job, &plan, job.run.trigger, request.note.clone(), image, &mut rest).await?;
+    let target = Target {
+        storage: request.storage.unwrap_or_else(|| job.app.vaults.chosen()),
+        trigger: job.run.trigger,
+        note: request.note.clone(),
+        image,
+    };
+    let backup = write(job, &plan, target, &mut rest).await?;
     Ok(outcome(&backup))
 }
 
@@ -41,22 +57,20 @@ pub(super) async fn run(job: &Job, request: &BackupRequest) -> Result<Outcome, P
 pub(super) async fn write(
     job: &Job,
     plan: &Plan,
-    trigger: Trigger,
-    note: String,
-    image: bool,
+    target: Target,
     gates: &mut dyn Gatekeeper,
 ) -> Result<Backup, Problem> {
     let container = plan.manifest.container["Id"].as_str().unwrap_or_default();
     let task = BackupTask {
-        trigger,
-        note,
+        trigger: target.trigger,
+        note: target.note,
         sources: plan.sources.clone(),
-        image_of: image.then(|| container.to_owned()),
+        image_of: target.image.then(|| container.to_owned()),
         spool: job.app.config.tmp_dir().join(job.run.id.as_str()),
         manifest: plan.manifest.clone(),
     };
     let spool = task.spool.clone();
-    let heard = job.work(Task::Backup(Box::new(task)), gates).await;
+    let heard = job.work_in(target.storage, Task::Backup(Box::new(task)), gates).await;
     // A killed worker cannot tidy up itself.
     let _ = std::fs::remove_dir_all(&spool);
     let Answer::Backup(backup) = heard.map_err(Problem::Worker)?.answer else {
@@ -65,7 +79,7 @@ pub(super) async fn write(
     let (row, manifest) = (backup.clone(), plan.manifest.clone());
     let kept = job.app.db.write(move |c| {
         db::backups::upsert(c, &row)?;
-        db::backups::keep_manifest(c, &row.id, &manifest)
+        db::backups::keep_manifest(c, &row, &manifest)
     });
     kept.await?;
     Ok(*backup)

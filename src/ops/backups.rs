@@ -17,6 +17,7 @@ use crate::{
         manifest::{Consistency, Manifest},
         names::{BackupRef, ContainerRef, RunId},
         run::{BackupRequest, Journal, Kind, Request, Run, State as RunState},
+        vault::Storage,
     },
     worker::order::{Answer, Task},
 };
@@ -33,6 +34,8 @@ pub struct BackupOptions {
     pub volumes: Option<Vec<String>>,
     /// A note.
     pub note: Option<String>,
+    /// The vault; default: the one that is chosen for new backups.
+    pub storage: Option<Storage>,
 }
 
 /// Which backups, in which order.
@@ -94,7 +97,8 @@ pub struct Preview {
 
 /// Puts a backup into the queue.
 pub async fn request(app: &App, actor: &Actor, id: &ContainerRef, options: BackupOptions) -> Result<Run> {
-    app.vault()?;
+    let storage = options.storage.unwrap_or_else(|| app.vaults.chosen());
+    app.vault(storage)?;
     let container = containers::find(app, id).await?;
     if let Some(volumes) = &options.volumes {
         let unknown = volumes
@@ -110,6 +114,7 @@ pub async fn request(app: &App, actor: &Actor, id: &ContainerRef, options: Backu
         include_image: options.include_image.unwrap_or(true),
         volumes: options.volumes,
         note: options.note.unwrap_or_default().chars().take(500).collect(),
+        storage: Some(storage),
     };
     let run = new_run(actor, Kind::Backup, container.name, Request::Backup(request));
     enqueue(app, actor, "backup_manual", run).await
@@ -196,7 +201,7 @@ impl Filter {
         };
         is(&self.kind, backup.meta.kind.as_str())
             && is(&self.backup_type, backup.trigger.as_str())
-            && is(&self.storage, "local")
+            && is(&self.storage, backup.storage.as_str())
             && is(&self.server, &backup.server_name)
             && is(&self.container, &backup.meta.container)
             && search.split_whitespace().all(|word| fields().iter().any(|field| field.contains(word)))
@@ -231,8 +236,12 @@ pub async fn newest(app: &App) -> Result<HashMap<String, Backup>> {
 
 /// One backup, by id, unique prefix of it, or file name.
 pub async fn get(app: &App, id: &BackupRef) -> Result<Backup> {
-    let name = id.to_string();
-    let mut found = app.db.read(move |c| db::backups::matching(c, &name)).await?;
+    let wanted = id.clone();
+    let find = move |c: &mut db::Connection| {
+        let (storage, name) = wanted.parts();
+        db::backups::matching(c, storage, name)
+    };
+    let mut found = app.db.read(find).await?;
     match (found.pop(), found.is_empty()) {
         (Some(backup), true) => Ok(backup),
         (None, _) => Err(AppError::NotFound(format!("The backup “{id}”").into())),
@@ -245,14 +254,14 @@ pub async fn get(app: &App, id: &BackupRef) -> Result<Backup> {
 /// One backup with its manifest, which is read from the vault the first time.
 pub async fn preview(app: &App, id: &BackupRef) -> Result<Preview> {
     let backup = get(app, id).await?;
-    let wanted = backup.id.clone();
+    let wanted = backup.clone();
     let known = app.db.read(move |c| db::backups::manifest(c, &wanted)).await?;
     let manifest = match known {
         Some(manifest) => manifest,
-        None => match app.ask_worker(Task::Manifest { backup: backup.id.clone() }).await? {
+        None => match app.ask_vault(backup.storage, Task::Manifest { backup: backup.id.clone() }).await? {
             Answer::Manifest(manifest) => {
-                let (id, kept) = (backup.id.clone(), manifest.clone());
-                app.db.write(move |c| db::backups::keep_manifest(c, &id, &kept)).await?;
+                let (row, kept) = (backup.clone(), manifest.clone());
+                app.db.write(move |c| db::backups::keep_manifest(c, &row, &kept)).await?;
                 *manifest
             }
             _ => return Err(vaults::unexpected().into()),
@@ -270,10 +279,10 @@ pub async fn preview(app: &App, id: &BackupRef) -> Result<Preview> {
 pub async fn delete(app: &App, actor: &Actor, id: &BackupRef) -> Result<()> {
     let backup = get(app, id).await?;
     let name = backup.filename();
-    vaults::forget(app, actor, vec![backup.id], &[name]).await
+    vaults::forget(app, actor, backup.storage, vec![backup.id], &[name]).await
 }
 
-/// Reads the vault's list again; returns how many backups it holds.
+/// Reads the lists of all vaults that are set up again; returns how many backups they hold.
 pub async fn refresh(app: &App) -> Result<usize> {
     vaults::retry(app).await
 }

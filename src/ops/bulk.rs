@@ -75,7 +75,7 @@ pub async fn choose(
 /// Begins; the batch tells how far it is.
 pub async fn begin(app: &App, actor: &Actor, ids: &[ContainerRef], wish: Wish, back: &str) -> Result<RunId> {
     if matches!(wish, Wish::BackUp) {
-        app.vault()?;
+        app.vault(app.vaults.chosen())?;
     }
     let (all, chosen, unknown) = choose(app, ids).await?;
     let items = chosen.iter().map(|container| Item::waiting(&container.id, &container.name));

@@ -66,7 +66,7 @@ impl Disk {
 
 /// The disk that holds the vault, or will hold it.
 fn disk(app: &App) -> Option<Disk> {
-    let vault = app.config.data.join("vault");
+    let vault = app.config.local_vault();
     let path = if vault.exists() { vault } else { app.config.data.clone() };
     let found = nix::sys::statvfs::statvfs(&path).ok()?;
     let block = found.fragment_size();

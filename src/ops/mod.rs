@@ -29,6 +29,7 @@ pub mod stacks;
 pub mod stats;
 pub mod undo;
 pub mod users;
+pub mod vault_keys;
 pub mod vaults;
 pub mod volume_sizes;
 pub mod volumes;

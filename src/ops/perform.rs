@@ -18,6 +18,7 @@ use crate::{
         names::RunId,
         progress::{Level, Note, Progress},
         run::{Kind, Outcome, Request, Run, State},
+        vault::Storage,
     },
     worker::{
         launch::Listener,
@@ -150,10 +151,29 @@ impl Job {
         Ok(())
     }
 
-    /// Does a task in a worker; its progress and notes become the run's.
+    /// Does a task that needs no vault in a worker; its progress and notes become the run's.
     pub(super) async fn work(&self, task: Task, gates: &mut dyn Gatekeeper) -> Result<Heard, Failure> {
+        self.work_with(None, task, gates).await
+    }
+
+    /// The same with a vault.
+    pub(super) async fn work_in(
+        &self,
+        storage: Storage,
+        task: Task,
+        gates: &mut dyn Gatekeeper,
+    ) -> Result<Heard, Failure> {
+        self.work_with(Some(storage), task, gates).await
+    }
+
+    async fn work_with(
+        &self,
+        storage: Option<Storage>,
+        task: Task,
+        gates: &mut dyn Gatekeeper,
+    ) -> Result<Heard, Failure> {
         let mut listener = Ear { job: self, gates, warned: false };
-        let answer = self.app.run_worker(task, &mut listener, &self.cancel).await?;
+        let answer = self.app.run_worker(storage, task, &mut listener, &self.cancel).await?;
         Ok(Heard { answer, warned: listener.warned })
     }
 }
@@ -219,13 +239,13 @@ async fn kind(job: &Job) -> Result<Outcome, Problem> {
     match &job.run.request {
         Request::Backup(request) => backup_run::run(job, request).await,
         Request::Restore(request) => restore_run::run(job, request).await,
-        Request::Prune => prune(job).await,
+        Request::Prune { storage } => prune(job, *storage).await,
         Request::Redeploy { .. } => Ok(failed("A redeployment does not wait in the queue.".to_owned())),
     }
 }
 
-async fn prune(job: &Job) -> Result<Outcome, Problem> {
-    let heard = job.work(Task::Prune, &mut Open).await.map_err(Problem::Worker)?;
+async fn prune(job: &Job, storage: Storage) -> Result<Outcome, Problem> {
+    let heard = job.work_in(storage, Task::Prune, &mut Open).await.map_err(Problem::Worker)?;
     let Answer::Pruned { freed } = heard.answer else { return Err(Problem::Worker(vaults::unexpected())) };
     Ok(Outcome { bytes: freed, ..done(State::Complete) })
 }

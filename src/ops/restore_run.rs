@@ -19,6 +19,7 @@ use crate::{
     docker::DockerError,
     error::{AppError, Result},
     model::{
+        backup::Backup,
         container::{Action, Container},
         manifest::{Consistency, Manifest},
         progress::Level,
@@ -35,7 +36,7 @@ const READY: Duration = Duration::from_secs(60);
 pub(super) struct Restore<'a> {
     pub(super) job: &'a Job,
     pub(super) manifest: Manifest,
-    backup: String,
+    backup: Backup,
     pub(super) review: Review,
     how: Recreate,
     journal: Journal,
@@ -69,7 +70,7 @@ async fn prepare<'a>(job: &'a Job, request: &RestoreRequest) -> Result<Restore<'
     Ok(Restore {
         job,
         manifest: preview.manifest,
-        backup: preview.backup.id,
+        backup: preview.backup,
         review,
         how,
         journal: job.run.journal.clone(),
@@ -98,7 +99,7 @@ async fn work(restore: &mut Restore<'_>, request: &RestoreRequest) -> Result<Out
     warned |= told;
     warned |= finish(restore, &id).await?;
     let state = if warned { State::CompleteWithWarnings } else { State::Complete };
-    Ok(Outcome { backup_id: Some(restore.backup.clone()), bytes, ..done(state) })
+    Ok(Outcome { backup_id: Some(restore.backup.id.clone()), bytes, ..done(state) })
 }
 
 /// Tells what the backup does not have. Returns whether any of it should be there.
@@ -123,8 +124,9 @@ async fn image(restore: &mut Restore<'_>) -> Result<(), Problem> {
         return Ok(());
     }
     restore.job.step("Loading the image");
-    let task = Task::LoadImage { backup: restore.backup.clone() };
-    let heard = restore.job.work(task, &mut Open).await.map_err(Problem::Worker)?;
+    let task = Task::LoadImage { backup: restore.backup.id.clone() };
+    let heard =
+        restore.job.work_in(restore.backup.storage, task, &mut Open).await.map_err(Problem::Worker)?;
     let Answer::Image { id, .. } = heard.answer else {
         return Err(Problem::Worker(super::vaults::unexpected()));
     };
@@ -320,9 +322,9 @@ async fn fill(
     });
     restore.journal.staging = staging.map(|path| path.to_string_lossy().into_owned()).collect();
     quiesce::save(&job.app, &job.run.id, &restore.journal).await?;
-    let task = Task::Restore { backup: restore.backup.clone(), run: job.run.id.to_string(), items };
+    let task = Task::Restore { backup: restore.backup.id.clone(), run: job.run.id.to_string(), items };
     let mut commit = Commit { job, journal: &mut restore.journal };
-    let heard = job.work(task, &mut commit).await.map_err(Problem::Worker)?;
+    let heard = job.work_in(restore.backup.storage, task, &mut commit).await.map_err(Problem::Worker)?;
     let Answer::Restored(restored) = heard.answer else {
         return Err(Problem::Worker(super::vaults::unexpected()));
     };

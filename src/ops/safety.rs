@@ -1,7 +1,7 @@
 //! The safety backup: what a restore is about to overwrite, saved before anything of it is touched.
 
 use super::{
-    backup_run::{self, Plan},
+    backup_run::{self, Plan, Target},
     perform::{Open, Problem},
     restore_run::{Restore, host_path, overwritten},
     settings,
@@ -31,6 +31,7 @@ pub(super) async fn plan(restore: &Restore<'_>) -> Result<Option<Plan>> {
             include_image: false,
             volumes: Some(names),
             note: String::new(),
+            storage: None,
         };
         backup_run::plan(restore.job, &request).await?
     } else {
@@ -78,8 +79,13 @@ pub(super) async fn plan(restore: &Restore<'_>) -> Result<Option<Plan>> {
 pub(super) async fn write(restore: &Restore<'_>, plan: &Plan) -> Result<(), Problem> {
     let job = restore.job;
     job.step("Backing up what is overwritten");
-    let note = format!("before restore {}", job.run.id);
-    let backup = backup_run::write(job, plan, Trigger::Safety, note, false, &mut Open).await?;
+    let target = Target {
+        storage: job.app.vaults.chosen(),
+        trigger: Trigger::Safety,
+        note: format!("before restore {}", job.run.id),
+        image: false,
+    };
+    let backup = backup_run::write(job, plan, target, &mut Open).await?;
     if matches!(backup.meta.state, State::Partial | State::Unfinished) {
         return Err(Problem::Worker(Failure {
             kind: FailureKind::Other,

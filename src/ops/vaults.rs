@@ -8,37 +8,46 @@ use crate::{
     app::App,
     db::{self, audit::Entry},
     error::{AppError, Result},
+    model::vault::Storage,
+    vaults::State,
     worker::order::{Answer, Failure, FailureKind, Task},
 };
 
-/// Set once this data directory has made or seen its vault. From then on a vault that is not there
+/// Set once this data directory has made or seen this vault. From then on a vault that is not there
 /// is a mount that is missing, never a reason to make a new, empty one.
-const SEEN: &str = "vault.local.seen";
+fn seen_key(storage: Storage) -> String {
+    format!("vault.{storage}.seen")
+}
 
-/// Makes the vault on the very first start, else checks that it opens; reads its list.
-pub async fn prepare(app: &App) -> Result<()> {
-    let seen = app.db.read(|c| db::settings::get(c, SEEN)).await?.is_some();
-    match refresh(app).await {
+/// Makes the vault on the very first start, else checks that it opens; reads its list. Does nothing where it is
+/// not set up.
+pub async fn prepare(app: &App, storage: Storage) -> Result<()> {
+    if app.vaults.of(storage).state() == State::Absent {
+        return Ok(());
+    }
+    let key = seen_key(storage);
+    let seen = app.db.read(move |c| db::settings::get(c, &key)).await?.is_some();
+    match refresh(app, storage).await {
         Err(failure) if failure.kind == FailureKind::VaultMissing && !seen => {
-            app.ask_worker(Task::Create).await?;
-            tracing::info!("made a new vault");
+            app.ask_vault(storage, Task::Create).await?;
+            tracing::info!(%storage, "made a new vault");
         }
         Err(failure) => {
             // An engine that is away, where workers are containers, says nothing about the vault.
             if failure.kind != FailureKind::Docker {
-                app.set_vault(Err(problem(&failure)));
+                app.vaults.of(storage).set(State::Refused(problem(&failure)));
             }
             return Err(failure.into());
         }
-        Ok(count) => tracing::info!(backups = count, "read the vault's list"),
+        Ok(count) => tracing::info!(%storage, backups = count, "read the vault's list"),
     }
-    app.db.write(|c| db::settings::set(c, SEEN, Some("1"))).await?;
+    app.db.write(move |c| db::settings::set(c, &seen_key(storage), Some("1"))).await?;
     Ok(())
 }
 
 /// Prepares it at the start. While it is Docker that does not answer, it is tried again in the background.
-pub async fn prepare_at_start(app: &App) {
-    if try_prepare(app).await {
+pub async fn prepare_at_start(app: &App, storage: Storage) {
+    if try_prepare(app, storage).await {
         return;
     }
     let app = app.clone();
@@ -48,7 +57,7 @@ pub async fn prepare_at_start(app: &App) {
                 () = app.shutdown.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_secs(5)) => {}
             }
-            if try_prepare(&app).await {
+            if try_prepare(&app, storage).await {
                 return;
             }
         }
@@ -56,12 +65,12 @@ pub async fn prepare_at_start(app: &App) {
 }
 
 /// False when it is worth another try: nothing is known to be wrong with the vault.
-async fn try_prepare(app: &App) -> bool {
-    match prepare(app).await {
+async fn try_prepare(app: &App, storage: Storage) -> bool {
+    match prepare(app, storage).await {
         Ok(()) => true,
         Err(error) => {
-            tracing::error!(error = crate::error::chain(&error), "the vault is not available");
-            app.vault_problem().is_some()
+            tracing::error!(%storage, error = crate::error::chain(&error), "the vault is not available");
+            app.problem_of(storage).is_some()
         }
     }
 }
@@ -77,20 +86,20 @@ fn problem(failure: &Failure) -> String {
 }
 
 /// Reads the vault's list into the catalog; returns how many backups there are.
-pub async fn refresh(app: &App) -> Result<usize, Failure> {
+pub async fn refresh(app: &App, storage: Storage) -> Result<usize, Failure> {
     // Nothing is deleted between the list and its copy.
-    let _alone = app.catalog.lock().await;
+    let _alone = app.vaults.of(storage).catalog.lock().await;
     let failed = |error: db::DbError| Failure {
         kind: FailureKind::Other,
         message: error.to_string(),
         detail: crate::error::chain(&error),
     };
-    let known = app.db.read(db::backups::ids).await.map_err(failed)?;
-    let Answer::List(list) = app.ask_worker(Task::List).await? else {
+    let known = app.db.read(move |c| db::backups::ids(c, storage)).await.map_err(failed)?;
+    let Answer::List(list) = app.ask_vault(storage, Task::List).await? else {
         return Err(unexpected());
     };
     let count = list.len();
-    app.db.write(move |c| db::backups::replace_all(c, &known, &list)).await.map_err(failed)?;
+    app.db.write(move |c| db::backups::replace_all(c, storage, &known, &list)).await.map_err(failed)?;
     Ok(count)
 }
 
@@ -103,24 +112,39 @@ pub(super) fn unexpected() -> Failure {
     }
 }
 
-/// Tries a vault that could not be opened again.
+/// Tries vaults that could not be opened again, and reads all lists; returns how many backups there are.
 pub async fn retry(app: &App) -> Result<usize> {
-    app.reopen_vault();
-    prepare(app).await?;
+    let mut problem = None;
+    for storage in Storage::ALL {
+        super::vault_keys::find(app, storage);
+        // One that is away must not hide what the other has.
+        if let Err(error) = prepare(app, storage).await {
+            problem.get_or_insert(error);
+        }
+    }
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
     let count = app.db.read(db::backups::all).await?.len();
     Ok(count)
 }
 
 /// Deletes backups from the vault, then from the catalog.
-pub async fn forget(app: &App, actor: &super::Actor, ids: Vec<String>, names: &[String]) -> Result<()> {
-    let _alone = app.catalog.lock().await;
-    app.ask_worker(Task::Forget { backups: ids.clone() }).await?;
+pub async fn forget(
+    app: &App,
+    actor: &super::Actor,
+    storage: Storage,
+    ids: Vec<String>,
+    names: &[String],
+) -> Result<()> {
+    let _alone = app.vaults.of(storage).catalog.lock().await;
+    app.ask_vault(storage, Task::Forget { backups: ids.clone() }).await?;
     let (actor, names) = (actor.clone(), names.to_vec());
     app.db
         .write(move |c| {
             for (id, name) in ids.iter().zip(&names) {
-                db::backups::remove(c, id)?;
-                let details = json!({ "backup_id": id });
+                db::backups::remove(c, storage, id)?;
+                let details = json!({ "backup_id": id, "storage_location": storage });
                 db::audit::record(c, &Entry { details, ..actor.entry("delete_backup", name) })?;
             }
             Ok(())

@@ -115,7 +115,7 @@ impl Vault {
         let id = *last_snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         repo.delete_snapshots(&[snapshot.id])?;
         let amended = SnapshotFile { id: id.unwrap_or_default().into(), ..amended };
-        let backup = list::backup(&amended)
+        let backup = list::backup(&amended, self.access.location.storage())
             .ok_or_else(|| VaultError::Broken("its own description is not understood".to_owned()))?;
         let notes = items.iter().flat_map(|(_, record)| record.take_notes()).collect::<Vec<Note>>();
         Ok(BackupResult { backup, notes })

@@ -11,6 +11,7 @@ use crate::model::{
     backup::{Backup, ItemState, Meta, State, Trigger},
     manifest::{IMAGE_DIR, Manifest},
     progress::Reporter,
+    vault::Storage,
 };
 
 impl Vault {
@@ -20,8 +21,12 @@ impl Vault {
         // A worker that was killed between writing the outcome and removing the unfinished
         // snapshot leaves both.
         let replaced: HashSet<_> = snapshots.iter().filter_map(|snapshot| snapshot.original).collect();
-        let mut list: Vec<_> =
-            snapshots.iter().filter(|snapshot| !replaced.contains(&snapshot.id)).filter_map(backup).collect();
+        let storage = self.access.location.storage();
+        let mut list: Vec<_> = snapshots
+            .iter()
+            .filter(|snapshot| !replaced.contains(&snapshot.id))
+            .filter_map(|snapshot| backup(snapshot, storage))
+            .collect();
         list.sort_by_key(|backup: &Backup| std::cmp::Reverse(backup.created));
         Ok(list)
     }
@@ -92,7 +97,7 @@ impl Vault {
 }
 
 /// A snapshot as a backup; `None` when it is not one of ours.
-pub(super) fn backup(snapshot: &SnapshotFile) -> Option<Backup> {
+pub(super) fn backup(snapshot: &SnapshotFile, storage: Storage) -> Option<Backup> {
     if !snapshot.tags.contains(TAG) {
         return None;
     }
@@ -102,6 +107,7 @@ pub(super) fn backup(snapshot: &SnapshotFile) -> Option<Backup> {
     let stamp = snapshot.time.timestamp();
     Some(Backup {
         id: snapshot.id.to_hex().as_str().to_owned(),
+        storage,
         created: DateTime::<Utc>::from_timestamp(
             stamp.as_second(),
             u32::try_from(stamp.subsec_nanosecond()).unwrap_or(0),

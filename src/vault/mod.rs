@@ -131,7 +131,9 @@ pub struct PruneResult {
 impl Vault {
     /// Makes a new vault. Refuses a directory that holds anything.
     pub fn create(access: &Access) -> Result<Self, VaultError> {
-        let Location::Local { path } = &access.location;
+        let Location::Local { path } = &access.location else {
+            return Err(VaultError::Broken("S3 storage is not known yet".to_owned()));
+        };
         let mut entries = match std::fs::read_dir(path) {
             Ok(entries) => entries.flatten().collect(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -157,7 +159,9 @@ impl Vault {
 
     /// Opens an existing vault.
     pub fn open(access: &Access) -> Result<Self, VaultError> {
-        let Location::Local { path } = &access.location;
+        let Location::Local { path } = &access.location else {
+            return Err(VaultError::Broken("S3 storage is not known yet".to_owned()));
+        };
         let location = path.display().to_string();
         if !path.join("config").exists() {
             let empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());

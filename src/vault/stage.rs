@@ -155,7 +155,9 @@ impl Vault {
         let snapshot = self.snapshot(id)?;
         let repo = self.again()?.to_indexed()?;
         let mut result = RestoreResult::default();
-        let known = list::backup(&snapshot).map(|backup| backup.meta.items).unwrap_or_default();
+        let known = list::backup(&snapshot, self.access.location.storage())
+            .map(|backup| backup.meta.items)
+            .unwrap_or_default();
         let wanted = known.iter().filter(|known| items.iter().any(|item| item.path == known.path));
         reporter.total_bytes(wanted.map(|known| known.bytes).sum());
         let staged = items.iter().try_for_each(|item| {

@@ -27,7 +27,9 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(location: &Location) -> Result<Self, VaultError> {
-        let Location::Local { path } = location;
+        let Location::Local { path } = location else {
+            return Err(VaultError::Broken("S3 storage is not known yet".to_owned()));
+        };
         let objects = LocalFileSystem::new_with_prefix(path)
             .map_err(|error| VaultError::Io { path: path.display().to_string(), cause: error.to_string() })?
             .with_fsync(true);

@@ -50,7 +50,7 @@ pub(super) fn details(container: &Container, inspect: &Value) -> Value {
 pub(super) fn backup(backup: &Backup) -> Value {
     json!({
         "id": backup.id, "filename": backup.filename(), "type": backup.meta.kind,
-        "backup_type": backup.trigger, "storage_location": "local", "server_name": backup.server_name,
+        "backup_type": backup.trigger, "storage_location": backup.storage, "server_name": backup.server_name,
         "container_name": backup.meta.container, "stack": backup.meta.stack, "image": backup.meta.image,
         "created": backup.created.to_rfc3339(), "size": backup.size, "stored_size": backup.stored_size,
         "state": backup.meta.state, "warnings": backup.meta.warnings, "files": backup.meta.files,

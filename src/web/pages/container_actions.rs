@@ -222,6 +222,7 @@ pub(in crate::web) struct BackupInput {
     include_image: Option<Value>,
     volumes: Option<Vec<String>>,
     note: Option<String>,
+    storage: Option<String>,
 }
 
 /// `POST /containers/{id}/backup` and `POST /api/backup/{id}`.
@@ -249,8 +250,17 @@ pub(in crate::web) async fn back_up(
                 .map_err(|error: serde_json::Error| AppError::field("include_image", error.to_string()))?,
         ),
     };
-    let options =
-        backups::BackupOptions { consistency, include_image, volumes: input.volumes, note: input.note };
+    let storage = input.storage.filter(|word| !word.is_empty()).map(|word| {
+        word.parse()
+            .map_err(|()| AppError::field("storage", format!("“{word}” is not a storage. Use local or s3.")))
+    });
+    let options = backups::BackupOptions {
+        consistency,
+        include_image,
+        volumes: input.volumes,
+        note: input.note,
+        storage: storage.transpose()?,
+    };
     let run = backups::request(&app, &actor, &id, options).await?;
     let view = crate::ops::runs::get(&app, &run.id).await?;
     let json = json!({

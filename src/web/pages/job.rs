@@ -100,7 +100,7 @@ impl Live {
     fn source(&self) -> Option<&str> {
         match &self.run.request {
             Request::Restore(request) => Some(&request.backup),
-            Request::Backup(_) | Request::Redeploy { .. } | Request::Prune => None,
+            Request::Backup(_) | Request::Redeploy { .. } | Request::Prune { .. } => None,
         }
     }
 

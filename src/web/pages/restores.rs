@@ -224,7 +224,7 @@ async fn screen(shell: &Shell, app: &App, id: &BackupRef, form: Form) -> Result<
     let review = restores::review(app, id, &options).await?.1;
     let screen = RestoreScreen {
         when: shell.when(preview.backup.created),
-        id: preview.backup.id.clone(),
+        id: preview.backup.reference(),
         backup: preview.backup,
         v: View { original: preview.manifest.container_name, review, form, problems },
         problem: None,

@@ -1,0 +1,68 @@
+//! The keys of the vaults: found at the start, and again when somebody asks to try again.
+
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+use crate::{
+    app::App,
+    config::Config,
+    model::{
+        secret::Secret,
+        vault::{Access, Location, Storage},
+    },
+    vaults::State,
+};
+
+/// Looks for what opens this vault. Neither Docker nor the vault need to answer.
+pub fn find(app: &App, storage: Storage) {
+    let state = match storage {
+        Storage::Local => local(&app.config).map_or_else(State::Refused, State::Ready),
+        Storage::S3 => State::Absent,
+    };
+    app.vaults.of(storage).set(state);
+}
+
+/// The local vault's location and password. A new password is made only where there is no vault yet:
+/// with another key an existing vault would look lost.
+fn local(config: &Config) -> Result<Access, String> {
+    let vault = config.local_vault();
+    let location = Location::Local { path: vault.clone() };
+    if let Some(password) = &config.vault_password {
+        return Ok(Access { location, password: password.clone() });
+    }
+    let path = config.config_dir().join("vault.key");
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Access { location, password: Secret::new(text.trim()) }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if vault.join("config").exists() {
+                return Err(format!(
+                    "There is a vault in {}, but its key {} is gone. Put the key back, or give it in \
+                     MONKEY_VAULT_PASSWORD. The backups are untouched.",
+                    vault.display(),
+                    path.display()
+                ));
+            }
+            let password = new_key();
+            write_key(&path, &password).map_err(|error| {
+                format!("The vault's key can't be written to {}: {error}", path.display())
+            })?;
+            Ok(Access { location, password })
+        }
+        Err(error) => Err(format!("The vault's key {} can't be read: {error}", path.display())),
+    }
+}
+
+/// 256 random bits as hex.
+fn new_key() -> Secret {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for byte in rand::random::<[u8; 32]>() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Secret::new(text)
+}
+
+fn write_key(path: &Path, key: &Secret) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{}", key.reveal())?;
+    file.sync_all()
+}

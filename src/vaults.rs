@@ -1,0 +1,70 @@
+//! What opens each vault, or why it cannot be opened, in memory. How that is found out is `ops::vaults`' and
+//! `ops::storage`'s business.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::vault::{Access, Storage};
+
+/// Both vaults.
+#[derive(Debug, Default)]
+pub struct Vaults {
+    local: Vault,
+    s3: Vault,
+    chosen: Mutex<Storage>,
+}
+
+/// One vault.
+#[derive(Debug, Default)]
+pub struct Vault {
+    state: Mutex<State>,
+    /// Held while the catalog is made equal to the vault, or backups are deleted.
+    pub catalog: tokio::sync::Mutex<()>,
+}
+
+/// Whether a vault can be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// It is not set up.
+    #[default]
+    Absent,
+    /// It is, as far as known.
+    Ready(Access),
+    /// It is set up and must not be used; the sentence says why.
+    Refused(String),
+}
+
+impl Vaults {
+    /// One of them.
+    pub const fn of(&self, storage: Storage) -> &Vault {
+        match storage {
+            Storage::Local => &self.local,
+            Storage::S3 => &self.s3,
+        }
+    }
+
+    /// Where new backups go.
+    pub fn chosen(&self) -> Storage {
+        *lock(&self.chosen)
+    }
+
+    /// Changes where new backups go.
+    pub fn choose(&self, storage: Storage) {
+        *lock(&self.chosen) = storage;
+    }
+}
+
+impl Vault {
+    /// How it is now.
+    pub fn state(&self) -> State {
+        lock(&self.state).clone()
+    }
+
+    /// Remembers how it is.
+    pub fn set(&self, state: State) {
+        *lock(&self.state) = state;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -34,6 +34,7 @@ struct Row {
     backup_filename: Option<String>,
     error: Option<String>,
     bytes: i64,
+    address: String,
 }
 
 impl Row {
@@ -44,6 +45,7 @@ impl Row {
             state: word(&self.state)?,
             trigger: word(&self.triggered_by)?,
             requested_by: self.requested_by,
+            address: self.address,
             subject: self.subject,
             request: json(&self.request)?,
             created: time(self.created),
@@ -75,6 +77,7 @@ impl Row {
             backup_filename: run.backup_filename.clone(),
             error: run.error.clone(),
             bytes: bytes(run.bytes),
+            address: run.address.clone(),
         })
     }
 }

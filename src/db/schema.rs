@@ -24,6 +24,7 @@ diesel::table! {
         backup_filename -> Nullable<Text>,
         error -> Nullable<Text>,
         bytes -> BigInt,
+        address -> Text,
     }
 }
 diesel::table! {
@@ -52,5 +53,6 @@ diesel::table! {
         outcome -> Text,
         error -> Nullable<Text>,
         details -> Text,
+        hash -> Text,
     }
 }

@@ -25,6 +25,9 @@ pub struct Run {
     pub trigger: Trigger,
     /// The user's name, or "schedule".
     pub requested_by: String,
+    /// Address of the client it was asked from; empty = the program itself.
+    #[serde(default)]
+    pub address: String,
     /// Name of the container (or what it is about).
     pub subject: String,
     /// What exactly was asked.

@@ -4,9 +4,9 @@ use std::{cmp::Ordering, collections::HashMap};
 
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Actor, containers, vaults};
+use super::{Actor, containers, perform, vaults};
 use crate::{
     app::App,
     db::{self, audit::Entry},
@@ -117,7 +117,7 @@ pub async fn request(app: &App, actor: &Actor, id: &ContainerRef, options: Backu
         storage: Some(storage),
     };
     let run = new_run(actor, Kind::Backup, container.name, Request::Backup(request));
-    enqueue(app, actor, "backup_manual", run).await
+    enqueue(app, actor, run).await
 }
 
 /// A run that waits for its turn.
@@ -128,6 +128,7 @@ pub(super) fn new_run(actor: &Actor, kind: Kind, subject: String, request: Reque
         state: RunState::Queued,
         trigger: Trigger::Manual,
         requested_by: actor.name.clone(),
+        address: actor.address.clone(),
         subject,
         request,
         created: Utc::now(),
@@ -142,18 +143,31 @@ pub(super) fn new_run(actor: &Actor, kind: Kind, subject: String, request: Reque
 }
 
 /// Writes the run and its audit entry, then hands it to the queue.
-pub(super) async fn enqueue(app: &App, actor: &Actor, operation: &'static str, run: Run) -> Result<Run> {
+pub(super) async fn enqueue(app: &App, actor: &Actor, run: Run) -> Result<Run> {
     let (row, actor) = (run.clone(), actor.clone());
     app.db
         .write(move |c| {
             db::runs::insert(c, &row)?;
-            let details = json!({ "progress_id": row.id });
+            let details = asked(&row);
+            let operation = perform::operation(&row);
             let entry = Entry { outcome: "started", details, ..actor.entry(operation, &row.subject) };
             db::audit::record(c, &entry)
         })
         .await?;
     app.queue.push(&run.id).await?;
     Ok(run)
+}
+
+/// What was asked, for the audit log.
+fn asked(run: &Run) -> Value {
+    match &run.request {
+        Request::Backup(request) => json!({
+            "progress_id": run.id, "consistency": request.consistency, "volumes": request.volumes,
+            "include_image": request.include_image,
+        }),
+        Request::Restore(request) => json!({ "progress_id": run.id, "backup_id": request.backup }),
+        Request::Prune | Request::Redeploy { .. } => json!({ "progress_id": run.id }),
+    }
 }
 
 /// Lists the catalog.

@@ -78,7 +78,10 @@ pub async fn open(app: &App, actor: &Actor, id: &ContainerRef, shell: &str, how:
     let container = running(app, id).await?;
     let seat = seat(app)?;
     let opened = app.docker.exec(&container.id, Program::Shell(shell), &options).await;
-    let details = json!({ "user": options.user, "working_dir": options.working_dir, "shell": opened.as_ref().ok().map(|exec| &exec.process.shell) });
+    let details = json!({
+        "container_id": container.id, "user": options.user, "working_dir": options.working_dir,
+        "shell": opened.as_ref().ok().map(|exec| &exec.process.shell),
+    });
     let error = opened.as_ref().err().map(ToString::to_string);
     containers::record(app, actor, "console_open", &container.name, error, details).await?;
     let exec = opened.map_err(impossible)?;
@@ -147,7 +150,7 @@ pub async fn exec(
         let done = run(&app, &container.id, &command, &options, limit).await;
         let error = done.as_ref().err().map(ToString::to_string);
         let details = json!({
-            "user": options.user, "working_dir": options.working_dir,
+            "container_id": container.id, "user": options.user, "working_dir": options.working_dir,
             "exit_code": done.as_ref().ok().and_then(|outcome| outcome.exit_code),
         });
         containers::record(&app, &actor, "container_exec", &container.name, error, details).await?;

@@ -97,8 +97,8 @@ pub(super) async fn act_on(
     }
     let done = app.docker.act(&container.id, action, timeout).await;
     let operation = format!("container_{action}");
-    record(app, actor, &operation, &container.name, done.as_ref().err().map(ToString::to_string), json!({}))
-        .await?;
+    let problem = done.as_ref().err().map(ToString::to_string);
+    record(app, actor, &operation, &container.name, problem, json!({ "container_id": container.id })).await?;
     Ok(done?)
 }
 
@@ -113,7 +113,7 @@ pub async fn rename(app: &App, actor: &Actor, id: &ContainerRef, name: &Containe
         return Err(AppError::Conflict(format!("Another container is called {name}. Choose another name.")));
     }
     let done = app.docker.rename(&container.id, name.as_str()).await;
-    let details = json!({ "new_name": name });
+    let details = json!({ "container_id": container.id, "new_name": name });
     let problem = done.as_ref().err().map(ToString::to_string);
     record(app, actor, "container_rename", &container.name, problem, details).await?;
     Ok(done?)

@@ -144,7 +144,7 @@ pub(super) async fn delete_one(
         problem = with_it(app, how, goes, &mut deleted).await;
     }
     let details = json!({
-        "deleted_volumes": deleted.volumes, "deleted_image": deleted.image, "kept": deleted.kept,
+        "container_id": container.id, "deleted_volumes": deleted.volumes, "deleted_image": deleted.image, "kept": deleted.kept,
     });
     record(app, actor, "container_delete", &container.name, problem.clone(), details).await?;
     removed?;

@@ -15,6 +15,7 @@ use crate::{
     db::{self, audit::Entry},
     error::{AppError, Result},
     model::{
+        backup::Trigger,
         names::RunId,
         progress::{Level, Note, Progress},
         run::{Kind, Outcome, Request, Run, State},
@@ -261,6 +262,17 @@ pub(super) fn failed(why: String) -> Outcome {
     Outcome { error: Some(why), notes, ..done(State::Failed) }
 }
 
+/// What the audit log calls it.
+pub(super) const fn operation(run: &Run) -> &'static str {
+    match (run.kind, run.trigger) {
+        (Kind::Backup, Trigger::Scheduled) => "backup_scheduled",
+        (Kind::Backup, _) => "backup_manual",
+        (Kind::Restore, _) => "restore",
+        (Kind::Prune, _) => "prune",
+        (Kind::Redeploy, _) => "container_redeploy",
+    }
+}
+
 /// Writes the outcome, the audit entry and the log line.
 pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()> {
     let (run, end) = (run.clone(), outcome.clone());
@@ -268,23 +280,21 @@ pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()>
     app.db
         .write(move |c| {
             db::runs::finish(c, &run.id, &end)?;
-            let operation = match run.kind {
-                Kind::Backup => "backup_manual",
-                Kind::Restore => "restore",
-                Kind::Prune => "prune",
-                Kind::Redeploy => "container_redeploy",
-            };
             let good = matches!(end.state, State::Complete | State::CompleteWithWarnings);
+            let cancelled = (end.state == State::Cancelled).then_some("It was cancelled.");
             db::audit::record(
                 c,
                 &Entry {
-                    operation,
+                    operation: operation(&run),
                     actor: &run.requested_by,
-                    address: "",
+                    address: &run.address,
                     target: &run.subject,
                     outcome: if good { "completed" } else { "error" },
-                    error: end.error.as_deref(),
-                    details: json!({ "progress_id": run.id, "state": end.state, "backup_id": end.backup_id }),
+                    error: end.error.as_deref().or(cancelled),
+                    details: json!({
+                        "progress_id": run.id, "state": end.state, "backup_id": end.backup_id,
+                        "backup_filename": end.backup_filename, "bytes": end.bytes,
+                    }),
                 },
             )
         })

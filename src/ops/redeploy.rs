@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Actor, backups,
-    containers::{Details, details, refuse_self},
+    containers::{Details, details, record, refuse_self},
     perform::{self, failed},
     quiesce, recovery, runs, settings, undo,
 };
@@ -117,11 +117,11 @@ async fn whole(
     image: &str,
     pull: bool,
 ) -> Result<Redeployed> {
-    if pull {
-        app.docker.pull(image).await.map_err(|error| {
-            let text = format!("The image {image} could not be fetched, so nothing was changed: {error}");
-            AppError::Impossible(text)
-        })?;
+    if pull && let Err(error) = app.docker.pull(image).await {
+        let text = format!("The image {image} could not be fetched, so nothing was changed: {error}");
+        let details = json!({ "container_id": container.id, "pull": true });
+        record(app, actor, "container_redeploy", &container.name, Some(text.clone()), details).await?;
+        return Err(AppError::Impossible(text));
     }
     let (manifest, how) = prepare(app, container, image).await?;
     let mut run = backups::new_run(actor, Kind::Redeploy, container.name.clone(), Request::Redeploy { pull });

@@ -44,7 +44,7 @@ pub async fn request(app: &App, actor: &Actor, id: &BackupRef, options: Options)
     refuse(&review)?;
     let request = RestoreRequest { backup: preview.backup.reference(), options };
     let run = backups::new_run(actor, Kind::Restore, review.name, Request::Restore(request));
-    backups::enqueue(app, actor, "restore", run).await
+    backups::enqueue(app, actor, run).await
 }
 
 /// The first conflict, with everything that exists already.

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
+use serde_json::json;
+
 use super::Actor;
 use crate::{
     app::App,
-    db,
+    db::{self, audit::Entry},
     error::{AppError, Result},
     model::{
         names::RunId,
@@ -79,11 +81,12 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
                 .to_owned(),
         ));
     }
-    let (wanted, actor) = (id.clone(), actor.clone());
+    let (wanted, actor, kind, subject) = (id.clone(), actor.clone(), view.run.kind, view.run.subject);
     let was_queued = app
         .db
         .write(move |c| {
-            db::audit::record(c, &actor.entry("cancel_job", wanted.as_str()))?;
+            let details = json!({ "progress_id": wanted, "kind": kind });
+            db::audit::record(c, &Entry { details, ..actor.entry("cancel_job", &subject) })?;
             db::runs::cancel_queued(c, &wanted)
         })
         .await?;

@@ -1,9 +1,11 @@
 //! Settings of the page: the server's name.
 
+use serde_json::json;
+
 use super::Actor;
 use crate::{
     app::App,
-    db,
+    db::{self, audit::Entry},
     error::{AppError, Result},
 };
 
@@ -31,8 +33,10 @@ pub async fn set_server_name(app: &App, actor: &Actor, name: &str) -> Result<Str
     app.db
         .write(move |c| {
             let value = Some(name.as_str()).filter(|name| !name.is_empty());
+            let before = db::settings::get(c, SERVER_NAME)?;
             db::settings::set(c, SERVER_NAME, value)?;
-            db::audit::record(c, &actor.entry("change_settings", SERVER_NAME))
+            let details = json!({ "before": before, "after": value });
+            db::audit::record(c, &Entry { details, ..actor.entry("change_settings", SERVER_NAME) })
         })
         .await?;
     server_name(app).await

@@ -8,7 +8,7 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Actor, bulk,
@@ -17,6 +17,8 @@ use super::{
 };
 use crate::{
     app::App,
+    db::{self, audit::Entry},
+    docker::DockerError,
     error::{AppError, Result},
     model::{
         batch::{Item, ItemState},
@@ -192,8 +194,16 @@ pub async fn begin(app: &App, actor: &Actor, name: &str, wish: Wish) -> Result<R
     let id = app.batches.begin(format!("{verb} stack {name}"), "/stacks".to_owned(), items);
     let details = json!({ "containers": ordered.containers.len(), "delete_volumes": wish == Wish::Delete { volumes: true } });
     let operation = format!("stack_{}", if verb == "Remove" { "delete" } else { verb }).to_lowercase();
-    record(app, actor, &operation, name, None, details).await?;
-    tokio::spawn(work(app.clone(), actor.clone(), id.clone(), ordered, wish));
+    note(app, actor, &operation, name, "started", None, details).await?;
+    let (app, actor, batch, name) = (app.clone(), actor.clone(), id.clone(), name.to_owned());
+    tokio::spawn(async move {
+        work(&app, &actor, &batch, ordered, wish).await;
+        let failed = failures(&app, &batch);
+        let outcome = if failed.is_none() { "completed" } else { "error" };
+        if let Err(error) = note(&app, &actor, &operation, &name, outcome, failed, json!({})).await {
+            tracing::error!(error = crate::error::chain(&error), "the audit log could not be written");
+        }
+    });
     Ok(id)
 }
 
@@ -236,18 +246,44 @@ fn plan(ordered: &Ordered, wish: Wish) -> Vec<(Part, Item)> {
     parts
 }
 
-async fn work(app: App, actor: Actor, batch: RunId, ordered: Ordered, wish: Wish) {
+/// Writes into the audit log how far the wish is.
+async fn note(
+    app: &App,
+    actor: &Actor,
+    operation: &str,
+    name: &str,
+    outcome: &'static str,
+    error: Option<String>,
+    details: Value,
+) -> Result<()> {
+    let (actor, operation, name) = (actor.clone(), operation.to_owned(), name.to_owned());
+    let write = move |c: &mut db::Connection| {
+        let entry = actor.entry(&operation, &name);
+        db::audit::record(c, &Entry { outcome, error: error.as_deref(), details, ..entry })
+    };
+    Ok(app.db.write(write).await?)
+}
+
+/// What did not work, a sentence each.
+fn failures(app: &App, batch: &RunId) -> Option<String> {
+    let items = app.batches.get(batch)?.items;
+    let failed = items.iter().filter(|item| item.state == ItemState::Failed);
+    let failed: Vec<String> = failed.map(|item| format!("{}: {}", item.name, item.text)).collect();
+    (!failed.is_empty()).then(|| failed.join(" "))
+}
+
+async fn work(app: &App, actor: &Actor, batch: &RunId, ordered: Ordered, wish: Wish) {
     let parts = plan(&ordered, wish);
     let tell = |place: usize, done: Result<String>| match done {
-        Ok(text) => app.batches.set(&batch, place, ItemState::Done, text, None),
-        Err(error) => app.batches.set(&batch, place, ItemState::Failed, error.to_string(), None),
+        Ok(text) => app.batches.set(batch, place, ItemState::Done, text, None),
+        Err(error) => app.batches.set(batch, place, ItemState::Failed, error.to_string(), None),
     };
     let mut lost: BTreeSet<String> = BTreeSet::new();
     if wish == Wish::Restart {
         for (place, (part, _)) in parts.iter().enumerate().rev() {
             let Part::Container(container) = part else { continue };
-            app.batches.set(&batch, place, ItemState::Working, String::new(), None);
-            if let Err(error) = act_on(&app, &actor, container, Action::Stop, None).await {
+            app.batches.set(batch, place, ItemState::Working, String::new(), None);
+            if let Err(error) = act_on(app, actor, container, Action::Stop, None).await {
                 lost.insert(container.id.clone());
                 tell(place, Err(error));
             }
@@ -259,31 +295,47 @@ async fn work(app: App, actor: Actor, batch: RunId, ordered: Ordered, wish: Wish
         {
             continue;
         }
-        app.batches.set(&batch, place, ItemState::Working, String::new(), None);
+        app.batches.set(batch, place, ItemState::Working, String::new(), None);
         let done = match (part, wish) {
             (Part::Container(container), Wish::Start | Wish::Restart) => {
-                let done = start(&app, &actor, &ordered, container, wish, &lost).await;
+                let done = start(app, actor, &ordered, container, wish, &lost).await;
                 if done.is_err() {
                     lost.insert(container.id.clone());
                 }
                 done
             }
             (Part::Container(container), Wish::Delete { volumes }) => {
-                remove(&app, &actor, container, volumes).await
+                remove(app, actor, container, volumes).await
             }
-            (Part::Container(container), _) => act_on(&app, &actor, container, Action::Stop, None)
+            (Part::Container(container), _) => act_on(app, actor, container, Action::Stop, None)
                 .await
                 .map(|()| Action::Stop.done().to_owned()),
             (Part::Network(name), _) => {
-                app.docker.remove_network(name).await.map(|()| "Removed".to_owned()).map_err(AppError::from)
+                let done = app.docker.remove_network(name).await;
+                removed(app, actor, "network_delete", name, done).await
             }
             (Part::Volume(name), _) => {
-                app.docker.remove_volume(name).await.map(|()| "Removed".to_owned()).map_err(AppError::from)
+                let done = app.docker.remove_volume(name).await;
+                removed(app, actor, "volume_delete", name, done).await
             }
         };
         tell(place, done);
     }
-    app.batches.end(&batch);
+    app.batches.end(batch);
+}
+
+/// Writes the end of a network or volume into the audit log.
+async fn removed(
+    app: &App,
+    actor: &Actor,
+    operation: &str,
+    name: &str,
+    done: std::result::Result<(), DockerError>,
+) -> Result<String> {
+    let problem = done.as_ref().err().map(ToString::to_string);
+    record(app, actor, operation, name, problem, Value::Null).await?;
+    done?;
+    Ok("Removed".to_owned())
 }
 
 /// Starts one, once what it needs is ready.
@@ -339,11 +391,12 @@ async fn remove(app: &App, actor: &Actor, container: &Container, volumes: bool) 
     };
     let done = match done.await {
         // One started with --rm went by itself when it stopped.
-        Err(crate::docker::DockerError::NotFound(_)) => Ok(()),
+        Err(DockerError::NotFound(_)) => Ok(()),
         done => done,
     };
     let problem = done.as_ref().err().map(ToString::to_string);
-    record(app, actor, "container_delete", &container.name, problem, json!({})).await?;
+    let details = json!({ "container_id": container.id });
+    record(app, actor, "container_delete", &container.name, problem, details).await?;
     done?;
     Ok("Removed".to_owned())
 }

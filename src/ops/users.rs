@@ -101,8 +101,19 @@ pub async fn change(app: &App, actor: &Actor, change: Change) -> Result<User> {
         return Err(AppError::invalid("Nothing to change: give a new user name or a new password."));
     }
     if !verify(change.current_password, user.password_hash.clone()).await? {
+        // Somebody may be guessing at an open browser.
+        let (who, target) = (actor.clone(), user.name.clone());
+        let error = Some("wrong current password");
+        app.db
+            .write(move |c| {
+                let entry = who.entry("change_user", &target);
+                db::audit::record(c, &Entry { outcome: "error", error, ..entry })
+            })
+            .await?;
         return Err(AppError::field("current_password", "The current password is wrong."));
     }
+    let details = json!({ "new_name": name, "password_changed": password.is_some() });
+    let before = user.name.clone();
     if let Some(name) = name {
         check_name(app, user.id, &name).await?;
         user.name = name;
@@ -116,7 +127,7 @@ pub async fn change(app: &App, actor: &Actor, change: Change) -> Result<User> {
     app.db
         .write(move |c| {
             db::users::update(c, &changed)?;
-            db::audit::record(c, &actor.entry("change_user", &changed.name))
+            db::audit::record(c, &Entry { details, ..actor.entry("change_user", &before) })
         })
         .await?;
     Ok(user)
@@ -130,8 +141,21 @@ pub async fn reset(app: &App, name: &str, password: Secret) -> Result<()> {
     let mut user = user.ok_or_else(|| AppError::NotFound(format!("The user “{name}”").into()))?;
     user.default_password = password.reveal() == FIRST_PASSWORD;
     user.password_hash = hash(password).await?;
-    app.db.write(move |c| db::users::update(c, &user)).await?;
+    app.db
+        .write(move |c| {
+            db::users::update(c, &user)?;
+            let details = json!({ "password_changed": true });
+            let actor = Actor { id: 0, name: "command line".to_owned(), address: String::new() };
+            db::audit::record(c, &Entry { details, ..actor.entry("change_user", &user.name) })
+        })
+        .await?;
     Ok(())
+}
+
+/// Notes a sign-out in the audit log.
+pub async fn record_logout(app: &App, name: &str, address: &str) -> Result<()> {
+    let actor = Actor { id: 0, name: name.to_owned(), address: address.to_owned() };
+    Ok(app.db.write(move |c| db::audit::record(c, &actor.entry("logout", ""))).await?)
 }
 
 async fn check_name(app: &App, id: i64, name: &str) -> Result<()> {

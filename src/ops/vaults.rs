@@ -138,17 +138,25 @@ pub async fn forget(
     names: &[String],
 ) -> Result<()> {
     let _alone = app.vaults.of(storage).catalog.lock().await;
-    app.ask_vault(storage, Task::Forget { backups: ids.clone() }).await?;
+    let done = app.ask_vault(storage, Task::Forget { backups: ids.clone() }).await;
+    let problem = done.as_ref().err().map(ToString::to_string);
     let (actor, names) = (actor.clone(), names.to_vec());
     app.db
         .write(move |c| {
+            let outcome = if problem.is_some() { "error" } else { "completed" };
             for (id, name) in ids.iter().zip(&names) {
-                db::backups::remove(c, storage, id)?;
+                if problem.is_none() {
+                    db::backups::remove(c, storage, id)?;
+                }
                 let details = json!({ "backup_id": id, "storage_location": storage });
-                db::audit::record(c, &Entry { details, ..actor.entry("delete_backup", name) })?;
+                let error = problem.as_deref();
+                db::audit::record(
+                    c,
+                    &Entry { outcome, error, details, ..actor.entry("delete_backup", name) },
+                )?;
             }
             Ok(())
         })
-        .await
-        .map_err(AppError::from)
+        .await?;
+    done.map(drop).map_err(AppError::from)
 }

@@ -143,7 +143,16 @@ async fn refuse(
 }
 
 /// `POST /logout` and `POST /api/logout`.
-pub(in crate::web) async fn sign_out(mut session: AuthSession, client: Client) -> Result<Response> {
+pub(in crate::web) async fn sign_out(
+    mut session: AuthSession,
+    State(app): State<App>,
+    request: Request,
+) -> Result<Response> {
+    let (parts, _) = request.into_parts();
+    let client = Client::of(&parts);
+    if let Some(Login(user)) = &session.user {
+        users::record_logout(&app, &user.name, &client::address(&app.config, &parts)).await?;
+    }
     session.logout().await.map_err(|error| AppError::internal(error.to_string()))?;
     if client == Client::Api {
         return Ok(json_response(StatusCode::OK, &json!({ "success": true })));

@@ -1,6 +1,7 @@
 //! What users can ask for, one function per action. Combines the leaves, writes
 //! the audit log; knows no HTTP and no SQL.
 
+pub mod audit;
 pub mod backup_run;
 pub mod backups;
 pub mod bulk;

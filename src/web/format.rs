@@ -29,6 +29,19 @@ fn scaled(bytes: u64, base: u64, units: &[&str]) -> String {
     }
 }
 
+/// "4,128".
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// "1 min 12 s".
 pub(super) fn duration(seconds: u64) -> String {
     match seconds {
@@ -70,6 +83,12 @@ pub(super) mod filters {
     pub(crate) fn size<T: Borrow<u64>>(bytes: T, _: &dyn askama::Values) -> askama::Result<String> {
         Ok(super::size(*bytes.borrow()))
     }
+
+    /// See [`super::thousands`].
+    #[askama::filter_fn]
+    pub(crate) fn thousands<T: Borrow<u64>>(number: T, _: &dyn askama::Values) -> askama::Result<String> {
+        Ok(super::thousands(*number.borrow()))
+    }
 }
 
 /// Formats a moment as seen at `now`.
@@ -104,6 +123,11 @@ mod tests {
         assert_eq!(size(138_000_000_000), "138 GB");
         assert_eq!(size(84_200_000_000), "84.2 GB");
         assert_eq!(memory(1_610_612_736), "1.5 GiB");
+    }
+
+    #[test]
+    fn long_numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 4_128_000].map(thousands), ["0", "999", "1,000", "4,128,000"]);
     }
 
     #[test]

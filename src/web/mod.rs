@@ -3,6 +3,7 @@
 mod ansi;
 mod api_shapes;
 mod assets;
+mod audit_export;
 mod client;
 mod download;
 mod errors;

@@ -14,9 +14,9 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, backups, batches, bulk, console, container, container_actions, container_changes, containers,
-        dashboard, events, explorer, images, job, jobs, login, logs, networks, restores, settings, stacks,
-        statistics, vault, volume_actions, volumes,
+        api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
+        containers, dashboard, events, explorer, images, job, jobs, login, logs, networks, restores,
+        settings, stacks, statistics, vault, volume_actions, volumes,
     },
     session,
 };
@@ -127,6 +127,10 @@ fn pages() -> Router<App> {
         .route("/events", get(events::show))
         .route("/events/stream", get(events::follow))
         .route("/jobs", get(jobs::list))
+        .route("/audit", get(audit::list))
+        .route("/audit/chain", get(audit::chain))
+        .route("/audit/export", get(audit::export))
+        .route("/audit/clear", get(audit::confirm).post(audit::clear_form))
         .route("/jobs/{id}", get(job::show))
         .route("/jobs/{id}/live", get(job::live))
         .route("/jobs/{id}/events", get(job::events))
@@ -185,6 +189,11 @@ fn json_api() -> Router<App> {
         .route("/api/backup-progress/{id}/cancel", post(job::cancel))
         .route("/api/backups", get(vault::list))
         .route("/api/restore-backup", post(restores::start_api))
+        .route("/api/audit-logs", get(audit::list))
+        .route("/api/audit-logs/statistics", get(audit::statistics))
+        .route("/api/audit-logs/chain", get(audit::chain))
+        .route("/api/audit-logs/export", get(audit::export))
+        .route("/api/audit-logs/clear", delete(audit::clear_api))
         .route("/api/ui/settings", get(settings::all))
         .route("/api/ui/settings/{key}", get(settings::get).post(settings::set))
         .route("/api/runs", get(jobs::list))

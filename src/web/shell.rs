@@ -32,6 +32,7 @@ pub(super) enum Nav {
     Dashboard,
     Vault,
     Jobs,
+    Audit,
     Containers,
     Stacks,
     Statistics,

@@ -1,6 +1,8 @@
 //! One file per noun: screens on top, handlers below.
 
 pub(super) mod api;
+pub(super) mod audit;
+mod audit_words;
 pub(super) mod backups;
 pub(super) mod batches;
 pub(super) mod bulk;

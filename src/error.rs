@@ -16,6 +16,11 @@ pub enum AppError {
     /// 401.
     #[error("Authentication required")]
     Unauthenticated,
+    /// 401: an API token that opens nothing.
+    #[error(
+        "This API token is not valid: it is wrong, was revoked or has expired. Make a new one in the settings."
+    )]
+    BadToken,
     /// 403.
     #[error("{0}")]
     Forbidden(Cow<'static, str>),
@@ -100,7 +105,7 @@ impl AppError {
     pub const fn status(&self) -> u16 {
         match self {
             Self::NotFound(_) => 404,
-            Self::Unauthenticated => 401,
+            Self::Unauthenticated | Self::BadToken => 401,
             Self::Forbidden(_) => 403,
             Self::Invalid { .. } => 400,
             Self::Conflict(_) | Self::RestoreConflict { .. } => 409,

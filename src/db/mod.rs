@@ -7,6 +7,7 @@ pub mod backups;
 pub mod runs;
 mod schema;
 pub mod settings;
+pub mod tokens;
 pub mod users;
 
 use std::{

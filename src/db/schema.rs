@@ -56,3 +56,15 @@ diesel::table! {
         hash -> Text,
     }
 }
+diesel::table! {
+    api_tokens (id) {
+        id -> BigInt,
+        name -> Text,
+        scope -> Text,
+        hash -> Text,
+        user_id -> BigInt,
+        created -> BigInt,
+        expires -> Nullable<BigInt>,
+        last_used -> Nullable<BigInt>,
+    }
+}

@@ -20,6 +20,7 @@ pub mod run;
 pub mod secret;
 pub mod stack;
 pub mod stats;
+pub mod token;
 pub mod user;
 pub mod vault;
 pub mod volume;

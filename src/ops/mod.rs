@@ -28,6 +28,7 @@ mod safety;
 pub mod settings;
 pub mod stacks;
 pub mod stats;
+pub mod tokens;
 pub mod undo;
 pub mod users;
 pub mod vault_keys;

@@ -149,7 +149,7 @@ async fn page(
         AppError::Unavailable { .. } if docker => "Docker can’t be reached",
         AppError::Unavailable { .. } => "Not available",
         AppError::TooMany(_) => "Too many requests",
-        AppError::Forbidden(_) => "Not allowed",
+        AppError::Forbidden(_) | AppError::BadToken => "Not allowed",
         _ => "That did not work",
     };
     let reference = reference.filter(|_| matches!(error, AppError::Internal(_)));

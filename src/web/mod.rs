@@ -12,6 +12,7 @@ mod guard;
 mod input;
 mod pages;
 mod router;
+mod scopes;
 mod session;
 mod shell;
 

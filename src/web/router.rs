@@ -16,7 +16,7 @@ use super::{
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
         containers, dashboard, events, explorer, images, job, jobs, login, logs, networks, restores,
-        settings, stacks, statistics, vault, volume_actions, volumes,
+        settings, stacks, statistics, tokens, vault, volume_actions, volumes,
     },
     session,
 };
@@ -136,6 +136,8 @@ fn pages() -> Router<App> {
         .route("/jobs/{id}/events", get(job::events))
         .route("/jobs/{id}/cancel", get(job::confirm).post(job::cancel))
         .route("/settings", get(settings::show))
+        .route("/settings/tokens", get(tokens::list).post(tokens::create))
+        .route("/settings/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
         .route("/settings/account", post(settings::account))
         .route("/settings/password-rules", post(settings::rules))
         .route("/settings/server-name", post(settings::server_name))
@@ -194,6 +196,8 @@ fn json_api() -> Router<App> {
         .route("/api/audit-logs/chain", get(audit::chain))
         .route("/api/audit-logs/export", get(audit::export))
         .route("/api/audit-logs/clear", delete(audit::clear_api))
+        .route("/api/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/tokens/{id}", delete(tokens::revoke))
         .route("/api/ui/settings", get(settings::all))
         .route("/api/ui/settings/{key}", get(settings::get).post(settings::set))
         .route("/api/runs", get(jobs::list))

@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    extract::{FromRequestParts, MatchedPath, Request, State},
     http::{HeaderValue, header, request::Parts},
     middleware::Next,
     response::Response,
@@ -21,12 +21,12 @@ use tower_sessions_sqlx_store::{
     },
 };
 
-use super::client;
+use super::{client, scopes};
 use crate::{
     app::App,
     error::AppError,
     model::secret::Secret,
-    ops::{Actor, users},
+    ops::{Actor, tokens, users},
 };
 
 /// How long a sign-in lasts.
@@ -152,15 +152,40 @@ pub(super) async fn secure_cookies(State(app): State<App>, request: Request, nex
     response
 }
 
-/// Only signed-in users come past this; it stands before every route that is not open.
+/// The API token of a script. Other kinds of this header belong to proxies in front of us.
+fn token(parts: &Parts) -> Option<Secret> {
+    let text = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (kind, token) = text.split_once(' ')?;
+    kind.eq_ignore_ascii_case("bearer").then(|| Secret::new(token.trim()))
+}
+
+/// Only signed-in users come past this, and scripts with a token that may do what they ask; it stands before every
+/// route that is not open.
 impl FromRequestParts<App> for Actor {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AppError> {
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
         let address = client::address(&app.config, parts);
+        if let Some(token) = token(parts) {
+            let (actor, scope) = tokens::authenticate(app, &token, address).await?;
+            let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+            let needed = scopes::needed(&parts.method, route, parts.uri.path());
+            if scope < needed {
+                return Err(AppError::Forbidden(
+                    format!("This API token may “{scope}”; this needs one that may “{needed}”.").into(),
+                ));
+            }
+            parts.extensions.insert(actor.clone());
+            return Ok(actor);
+        }
         let session =
             AuthSession::from_request_parts(parts, app).await.map_err(|(_, why)| AppError::internal(why))?;
         let Login(user) = session.user.ok_or(AppError::Unauthenticated)?;
-        Ok(Self { id: user.id, name: user.name, address })
+        let actor = Self { id: user.id, name: user.name, address };
+        parts.extensions.insert(actor.clone());
+        Ok(actor)
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     error::{AppError, Result},
     model::{container::Engine, run},
-    ops::{dashboard, runs, settings},
+    ops::{Actor, dashboard, runs, settings},
     vitals::Vitals,
 };
 
@@ -78,12 +78,17 @@ impl FromRequestParts<App> for Shell {
             client: Client::of(parts),
             now: Utc::now(),
             default_password: user.as_ref().is_some_and(|login| login.0.default_password),
-            user: user.map(|login| login.0.name),
+            user: user.map(|login| login.0.name).or_else(|| by_token(parts)),
             theme: theme(&parts.headers),
             flash: cookie("flash").and_then(|text| read_flash(&text)),
             secure: super::client::is_secure(&app.config, parts),
         })
     }
+}
+
+/// Who asks with an API token.
+fn by_token(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<Actor>().map(|actor| actor.name.clone())
 }
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {

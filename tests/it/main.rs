@@ -34,5 +34,6 @@ mod security;
 mod sign_in;
 mod stacks;
 mod statistics;
+mod tokens;
 mod vault;
 mod volumes;

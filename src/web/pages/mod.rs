@@ -24,6 +24,7 @@ pub(super) mod restores;
 pub(super) mod settings;
 pub(super) mod stacks;
 pub(super) mod statistics;
+pub(super) mod tokens;
 pub(super) mod vault;
 pub(super) mod volume_actions;
 pub(super) mod volumes;

@@ -161,9 +161,12 @@ pub(in crate::web) async fn account(
         }
         Err(error) => return Err(error),
     };
-    // This session goes on; every other one ends, because the password's hash is part of them.
     let name = user.name.clone();
-    session.login(&Login(user)).await.map_err(|error| AppError::internal(error.to_string()))?;
+    // This session goes on; every other one ends, because the password's hash is part of them. A script with a token
+    // has none.
+    if session.user.is_some() {
+        session.login(&Login(user)).await.map_err(|error| AppError::internal(error.to_string()))?;
+    }
     let json = json!({ "success": true, "message": "Saved", "username": name });
     let (text, to) = match form {
         Form::Username => (format!("You are now called {name}"), "/settings?saved=username"),

@@ -18,7 +18,7 @@ use std::{
 
 use container_monkey::{
     model::{
-        backup::Trigger,
+        backup::{Kind, Trigger},
         engine::EngineAddress,
         manifest::{Consistency, FORMAT, Item, ItemKind, Manifest},
         names::RunId,
@@ -116,6 +116,7 @@ fn manifest() -> Manifest {
         app_version: String::new(),
         server_name: "bench".to_owned(),
         created: chrono::Utc::now(),
+        kind: Kind::Container,
         container_name: "bench".to_owned(),
         consistency: Consistency::Live,
         container: json!({ "Config": {}, "HostConfig": {} }),

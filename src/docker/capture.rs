@@ -72,8 +72,15 @@ impl Docker {
             }
             Ok::<_, DockerError>(names)
         };
-        let (version, info, names, owners) =
-            tokio::try_join!(self.get("/version"), self.get("/info"), names, self.owners(container))?;
+        let (mut facts, names, owners) = tokio::try_join!(self.facts(), names, self.owners(container))?;
+        facts["container_names"] = Value::Object(names);
+        facts["owners"] = Value::Object(owners);
+        Ok(facts)
+    }
+
+    /// About the engine itself: `version` and `info` (parts).
+    pub async fn facts(&self) -> Result<Value, DockerError> {
+        let (version, info) = tokio::try_join!(self.get("/version"), self.get("/info"))?;
         let parts = [
             "Driver",
             "DockerRootDir",
@@ -87,7 +94,7 @@ impl Docker {
         let info: Map<String, Value> =
             parts.iter().map(|part| ((*part).to_owned(), info[*part].clone())).collect();
         let version = json!({ "Version": version["Version"], "ApiVersion": version["ApiVersion"] });
-        Ok(json!({ "version": version, "info": info, "container_names": names, "owners": owners }))
+        Ok(json!({ "version": version, "info": info }))
     }
 
     /// Anonymous volumes that this container mounts and that belong to another one: name → the owner's

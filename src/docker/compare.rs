@@ -125,7 +125,8 @@ fn expected(manifest: &Manifest, how: &Recreate) -> Value {
     was
 }
 
-fn compare(found: &mut Vec<Difference>, field: &str, was: &Value, now: &Value) {
+/// Adds the field if its two values mean different things.
+pub(super) fn compare(found: &mut Vec<Difference>, field: &str, was: &Value, now: &Value) {
     let same = was == now
         || (is_empty(was) && is_empty(now) && !EXACT.contains(&field))
         || (field == "HostConfig.NetworkMode" && default_network(was) == default_network(now))

@@ -3,16 +3,15 @@
 //! Both expect that the image, the named volumes and the networks are there.
 
 mod compose;
+mod network;
 mod settings;
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-pub use compose::compose_file;
-
 use super::{endpoints, networks::is_built_in, payload::network_mode};
-use crate::model::manifest::Manifest;
+use crate::model::{backup::Kind, manifest::Manifest};
 use settings::{Setting, words};
 
 /// A network the container is in, with what was asked of it.
@@ -21,9 +20,25 @@ struct Joined {
     endpoint: Value,
 }
 
+/// The command that makes again what the backup holds.
+pub fn docker_run_command(manifest: &Manifest) -> String {
+    match manifest.kind {
+        Kind::Network => network::command(manifest),
+        Kind::Container | Kind::Stack => run_command(manifest),
+    }
+}
+
+/// The compose file that makes again what the backup holds.
+pub fn compose_file(manifest: &Manifest) -> String {
+    match manifest.kind {
+        Kind::Network => network::compose_file(manifest),
+        Kind::Container | Kind::Stack => compose::compose_file(manifest),
+    }
+}
+
 /// The commands, one option a line: `docker run`, or where that is not enough `docker create`, what joins
 /// further networks, and `docker start`.
-pub fn docker_run_command(manifest: &Manifest) -> String {
+fn run_command(manifest: &Manifest) -> String {
     let container = &manifest.container;
     let name = quote(&manifest.container_name);
     let main = main_network(manifest);

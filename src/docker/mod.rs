@@ -35,7 +35,7 @@ pub use exec::{Exec, ExecOptions, Input, Process, Program};
 pub use helpers::Leftover;
 pub use images::{Counts, Removed};
 pub use logs::{LogStream, Writer};
-pub use networks::{is_built_in, subnets};
+pub use networks::{is_built_in, network as network_row, network_differences, subnets};
 pub use plan::{Surroundings, bind_sources, is_anonymous, owner, plan_items};
 pub use recreate::Created;
 pub use renew::{pin_anonymous, take_defaults};

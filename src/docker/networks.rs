@@ -1,15 +1,19 @@
 //! Networks: list, inspect, make, connect, remove.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{
     client::{Docker, escape},
+    compare::compare,
     endpoints,
     error::DockerError,
 };
 use crate::model::{
     network::Network,
     progress::{Level, Note},
+    restore::Difference,
 };
 
 /// Networks that every engine has; they are never made or removed.
@@ -26,8 +30,7 @@ pub fn subnets(network: &Value) -> Vec<String> {
 impl Docker {
     /// All networks; which containers are in them is for the caller to say.
     pub async fn networks(&self) -> Result<Vec<Network>, DockerError> {
-        let answer = self.get("/networks").await?;
-        Ok(answer.as_array().into_iter().flatten().map(network).collect())
+        Ok(self.inspect_networks().await?.iter().map(network).collect())
     }
 
     /// The raw inspect; `None` when there is none of that name or id.
@@ -60,6 +63,19 @@ impl Docker {
         }
     }
 
+    /// Makes a network with exactly the settings of the inspected one; its id and what the engine warns of.
+    pub async fn create_network_exactly(&self, inspect: &Value) -> Result<(String, String), DockerError> {
+        let payload = payload(inspect, self.api().await?);
+        let made = self.post("/networks/create", Some(&payload)).await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok((text(&made["Id"]), text(&made["Warning"])))
+    }
+
+    /// Raw inspects of all networks, as the list tells them.
+    pub async fn inspect_networks(&self) -> Result<Vec<Value>, DockerError> {
+        Ok(self.get("/networks").await?.as_array().cloned().unwrap_or_default())
+    }
+
     /// Deletes it.
     pub async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
         self.delete(&format!("/networks/{}", escape(name))).await
@@ -81,7 +97,40 @@ impl Docker {
     }
 }
 
-fn network(row: &Value) -> Network {
+/// The settings in which two inspected networks differ. With `any_subnet` the subnets need not be the same.
+pub fn network_differences(was: &Value, now: &Value, any_subnet: bool) -> Vec<Difference> {
+    let (was, now) = (settings(was), settings(now));
+    let fields: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    let mut found = Vec::new();
+    for field in fields.into_iter().filter(|field| !any_subnet || *field != "IPAM.Config") {
+        let none = Value::Null;
+        compare(&mut found, field, was.get(field).unwrap_or(&none), now.get(field).unwrap_or(&none));
+    }
+    found
+}
+
+/// What the user asked of an inspected network; not its name, id, time or what is in it.
+fn settings(inspect: &Value) -> Map<String, Value> {
+    let fields = ["Driver", "Scope", "Internal", "Attachable", "Ingress", "ConfigOnly", "EnableIPv6"];
+    let mut settings: Map<String, Value> =
+        fields.iter().map(|field| ((*field).to_owned(), inspect[*field].clone())).collect();
+    // Engines that do not tell have it always.
+    settings.insert("EnableIPv4".to_owned(), json!(inspect["EnableIPv4"].as_bool().unwrap_or(true)));
+    for field in ["Options", "Labels"] {
+        settings.insert(field.to_owned(), inspect[field].clone());
+    }
+    settings.insert("ConfigFrom".to_owned(), inspect["ConfigFrom"]["Network"].clone());
+    let ipam = &inspect["IPAM"];
+    settings.insert("IPAM.Driver".to_owned(), ipam["Driver"].clone());
+    settings.insert("IPAM.Options".to_owned(), ipam["Options"].clone());
+    let mut subnets = ipam["Config"].as_array().cloned().unwrap_or_default();
+    subnets.sort_by_key(|subnet| subnet["Subnet"].to_string());
+    settings.insert("IPAM.Config".to_owned(), json!(subnets));
+    settings
+}
+
+/// A network as the lists show it.
+pub fn network(row: &Value) -> Network {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let name = text(&row["Name"]);
     let labels = ["com.docker.compose.project", "com.docker.stack.namespace"];
@@ -123,6 +172,9 @@ fn payload(inspect: &Value, api: u32) -> Value {
     }
     if inspect["ConfigOnly"].as_bool() == Some(true) {
         payload.remove("Driver");
+    }
+    if inspect["Scope"] == "swarm" {
+        payload.insert("Scope".to_owned(), json!("swarm"));
     }
     payload.insert("CheckDuplicate".to_owned(), Value::Bool(true));
     Value::Object(payload)

@@ -13,7 +13,7 @@ pub struct Meta {
     pub format: u32,
     /// Container, network or stack.
     pub kind: Kind,
-    /// Container's name.
+    /// Name of what was backed up: of the container, or of the network.
     pub container: String,
     /// Compose project, if any.
     #[serde(default)]
@@ -80,10 +80,11 @@ pub enum ItemState {
 }
 
 /// What was backed up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A container.
+    #[default]
     Container,
     /// A network.
     Network,
@@ -147,7 +148,10 @@ impl Backup {
     /// The name scripts use: `<container>_<YYYYMMDD>_<HHMMSS>_<id8>.tar` (UTC).
     pub fn filename(&self) -> String {
         let time = self.created.format("%Y%m%d_%H%M%S");
-        format!("{}_{time}_{}.tar", self.meta.container, &self.id[..8.min(self.id.len())])
+        // Names of networks may hold what has no place in an address.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        let name = self.meta.container.replace(|c| !plain(c), "_");
+        format!("{name}_{time}_{}.tar", &self.id[..8.min(self.id.len())])
     }
 
     /// What finds exactly this one, also when a copy of it is in the other vault; see

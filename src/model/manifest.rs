@@ -8,6 +8,7 @@
 //! /<container>/backup.json         Manifest
 //! /<container>/volumes/<volume>/…  files of a named or anonymous volume
 //! /<container>/binds/<index>/…     files of a bind-mounted directory (or binds/<index>/<name> for one file)
+//! /<network>/backup.json           Manifest, all there is in the backup of a network
 //! ```
 //!
 //! The image stands outside the container's directory so that backups of other
@@ -18,6 +19,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::backup::Kind;
 
 /// The manifest's format. A reader refuses a higher one.
 pub const FORMAT: u32 = 1;
@@ -36,16 +39,19 @@ pub struct Manifest {
     pub server_name: String,
     /// When the plan was made.
     pub created: DateTime<Utc>,
-    /// Name of the container, without the leading slash.
+    /// What was backed up.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Name of the container, without the leading slash, or of the network.
     pub container_name: String,
     /// How the data was kept still while it was read.
     pub consistency: Consistency,
     /// The raw answer of `GET /containers/{id}/json`. Raw, because typed structs
-    /// lose fields that a later engine needs (such as `MacAddress`).
+    /// lose fields that a later engine needs (such as `MacAddress`). `null` in the backup of a network.
     pub container: Value,
     /// The raw answer of `GET /images/{id}/json`; `null` when the image was deleted under the container.
     pub image: Value,
-    /// Raw inspects of the networks the container is connected to.
+    /// Raw inspects of the networks the container is connected to, or of the one network.
     pub networks: Vec<Value>,
     /// Raw inspects of the volumes it mounts.
     pub volumes: Vec<Value>,

@@ -122,6 +122,11 @@ checked_name!(
     }
 );
 checked_name!(
+    /// A name for a new network.
+    NetworkName,
+    docker_name
+);
+checked_name!(
     /// A backup by snapshot id (or a prefix of at least 8 hex digits) or by file name. One that is in both vaults
     /// is the local one, unless `s3:` stands before it.
     BackupRef,

@@ -1,6 +1,7 @@
 //! Networks as the pages and the API show them.
 
 use chrono::{DateTime, Utc};
+use ipnet::IpNet;
 use serde::Serialize;
 
 /// One network. Field names are those of the API.
@@ -32,4 +33,13 @@ pub struct Network {
     pub stack: Option<String>,
     /// When it was made.
     pub created: Option<DateTime<Utc>>,
+}
+
+/// Whether any of our subnets shares addresses with any of theirs. What is not a subnet overlaps with nothing.
+pub fn overlap(ours: &[String], theirs: &[String]) -> bool {
+    let pair = |a: &str, b: &str| match (a.parse::<IpNet>(), b.parse::<IpNet>()) {
+        (Ok(a), Ok(b)) => a.contains(&b.network()) || b.contains(&a.network()),
+        _ => false,
+    };
+    ours.iter().any(|a| theirs.iter().any(|b| pair(a, b)))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{ContainerName, VolumeName};
+use super::names::{ContainerName, NetworkName, VolumeName};
 
 /// The decisions, as a form or JSON sends them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,16 @@ pub struct Options {
     pub replace: bool,
     /// Back up what is overwritten first; default true.
     pub safety_backup: Option<bool>,
+}
+
+/// What a person decides about the restore of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkOptions {
+    /// Another name for it.
+    pub new_name: Option<NetworkName>,
+    /// The engine chooses its subnet; else it gets the one in the backup.
+    pub any_subnet: bool,
 }
 
 /// What to do with one volume or bind that exists already.

@@ -54,9 +54,9 @@ pub struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Back up a container.
+    /// Back up a container or a network.
     Backup,
-    /// Restore a container.
+    /// Restore a container or a network.
     Restore,
     /// Free space that no backup needs any more.
     Prune,
@@ -84,6 +84,18 @@ pub enum State {
     Cancelled,
 }
 
+impl Run {
+    /// Whether it is about a network, not a container.
+    pub const fn is_of_network(&self) -> bool {
+        matches!(self.request, Request::NetworkBackup(_) | Request::NetworkRestore(_))
+    }
+
+    /// Whether it is about the container of this name.
+    pub fn is_of_container(&self, name: &str) -> bool {
+        self.subject == name && !self.is_of_network() && !matches!(self.request, Request::Prune { .. })
+    }
+}
+
 impl State {
     /// True when nothing more will happen.
     pub const fn is_final(self) -> bool {
@@ -99,6 +111,10 @@ pub enum Request {
     Backup(BackupRequest),
     /// Restore a backup.
     Restore(RestoreRequest),
+    /// Back up a network.
+    NetworkBackup(NetworkBackupRequest),
+    /// Restore the backup of a network.
+    NetworkRestore(NetworkRestoreRequest),
     /// Free space.
     Prune {
         /// In this vault.
@@ -133,6 +149,29 @@ pub struct BackupRequest {
     pub storage: Option<Storage>,
 }
 
+/// Back up one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkBackupRequest {
+    /// Its id: an engine may have several of one name.
+    pub id: String,
+    /// Its name, for the case that it was made again meanwhile.
+    pub name: String,
+    /// Which vault it goes into.
+    pub storage: Storage,
+    /// A note of the user.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// Restore the backup of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkRestoreRequest {
+    /// The backup's id.
+    pub backup: String,
+    /// The decisions.
+    pub options: restore::NetworkOptions,
+}
+
 /// Restore one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreRequest {
@@ -150,7 +189,8 @@ pub struct Journal {
     pub quiesced: Vec<Quiesced>,
     /// Container moved out of the way.
     pub set_aside: Option<SetAside>,
-    /// Networks, volumes and containers this run created (to be removed if it fails).
+    /// Networks (by name, by id where that is known), volumes and containers this run created (to be removed if
+    /// it fails).
     pub created_networks: Vec<String>,
     /// See `created_networks`.
     pub created_volumes: Vec<String>,

@@ -11,7 +11,7 @@ use crate::{
     docker::{self, Surroundings},
     error::Result,
     model::{
-        backup::{Backup, ItemState, State as BackupState, Trigger},
+        backup::{Backup, ItemState, Kind, State as BackupState, Trigger},
         container::Container,
         manifest::{Consistency, FORMAT, Item, ItemKind, Manifest},
         run::{BackupRequest, Outcome, State},
@@ -158,6 +158,7 @@ pub(super) async fn plan(job: &Job, request: &BackupRequest) -> Result<Plan> {
         app_version: env!("CARGO_PKG_VERSION").to_owned(),
         server_name: settings::server_name(app).await?,
         created: chrono::Utc::now(),
+        kind: Kind::Container,
         container_name: request.container.clone(),
         consistency: request.consistency.unwrap_or(by_label),
         container: capture.container,
@@ -171,7 +172,7 @@ pub(super) async fn plan(job: &Job, request: &BackupRequest) -> Result<Plan> {
 }
 
 /// What the run says about the backup it made.
-fn outcome(backup: &Backup) -> Outcome {
+pub(super) fn outcome(backup: &Backup) -> Outcome {
     let failed: Vec<_> = backup.meta.items.iter().filter(|item| item.state == ItemState::Failed).collect();
     let error = (!failed.is_empty()).then(|| {
         let parts: Vec<_> = failed.iter().map(|item| format!("{}: {}", item.path, item.message)).collect();

@@ -20,6 +20,7 @@ use crate::{
     docker,
     error::{AppError, Result},
     model::{
+        backup::Kind as BackupKind,
         container::{Action, Container},
         manifest::{Consistency, FORMAT, Manifest},
         names::{ContainerRef, RunId},
@@ -92,7 +93,7 @@ async fn checked(app: &App, id: &ContainerRef) -> Result<(Container, Value)> {
     }
     let busy = runs::active(app).await?;
     if let Some((run, _)) =
-        busy.iter().find(|(run, _)| run.subject == container.name && run.state == State::Running)
+        busy.iter().find(|(run, _)| run.is_of_container(&container.name) && run.state == State::Running)
     {
         return Err(AppError::Conflict(format!(
             "A {} of {} is running. Wait until it has ended.",
@@ -185,6 +186,7 @@ async fn prepare(app: &App, container: &Container, name: &str) -> Result<(Manife
         app_version: env!("CARGO_PKG_VERSION").to_owned(),
         server_name: settings::server_name(app).await?,
         created: Utc::now(),
+        kind: BackupKind::Container,
         container_name: container.name.clone(),
         consistency: Consistency::Live,
         container: settings,

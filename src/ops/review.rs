@@ -349,7 +349,7 @@ fn free_name(host: &Host, options: &Options, name: &str) -> String {
 }
 
 /// The name, or the first numbered one that is not taken.
-fn unused(name: &str, taken: impl Fn(&str) -> bool) -> String {
+pub(super) fn unused(name: &str, taken: impl Fn(&str) -> bool) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let mut names = std::iter::once(name.to_owned()).chain(numbered);
     names.find(|candidate| !taken(candidate)).unwrap_or_default()

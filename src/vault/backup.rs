@@ -21,7 +21,7 @@ use super::{
 };
 use crate::model::{
     backup::{ItemOutcome, ItemState, Kind, Meta, State},
-    manifest::{IMAGE_DIR, Item, ItemKind},
+    manifest::{IMAGE_DIR, Item, ItemKind, Manifest},
     progress::{Note, Reporter},
 };
 
@@ -121,10 +121,11 @@ impl Vault {
         Ok(BackupResult { backup, notes })
     }
 
-    /// The newest backup of this container of this server: unchanged files are recognised by it.
+    /// The newest backup of this container or network of this server: unchanged files are recognised by it.
     fn newest_of(&self, plan: &BackupPlan) -> Result<Option<String>, VaultError> {
         let same = |backup: &crate::model::backup::Backup| {
             backup.server_name == plan.manifest.server_name
+                && backup.meta.kind == plan.manifest.kind
                 && backup.meta.container == plan.manifest.container_name
         };
         Ok(self.list()?.into_iter().find(same).map(|backup| backup.id))
@@ -264,7 +265,9 @@ fn meta(plan: &BackupPlan, items: &[Tracked<'_>]) -> Meta {
     };
     let bytes = |image: bool| {
         let of = |(item, record): &Tracked<'_>| {
-            let counted = matches!(item.kind, ItemKind::Image) == image && item.kind != ItemKind::Settings;
+            // A network is its settings.
+            let data = item.kind != ItemKind::Settings || plan.manifest.kind == Kind::Network;
+            let counted = matches!(item.kind, ItemKind::Image) == image && data;
             if counted { record.bytes() } else { 0 }
         };
         items.iter().map(of).sum()
@@ -274,9 +277,9 @@ fn meta(plan: &BackupPlan, items: &[Tracked<'_>]) -> Meta {
     let has_image = !matches!(plan.image, ImageSource::None);
     Meta {
         format: plan.manifest.format,
-        kind: Kind::Container,
+        kind: plan.manifest.kind,
         container: plan.manifest.container_name.clone(),
-        stack: container["Config"]["Labels"]["com.docker.compose.project"].as_str().map(str::to_owned),
+        stack: stack(&plan.manifest),
         state,
         image: text(&container["Config"]["Image"]),
         image_id: if has_image { text(&container["Image"]) } else { String::new() },
@@ -288,6 +291,16 @@ fn meta(plan: &BackupPlan, items: &[Tracked<'_>]) -> Meta {
         items: outcomes,
         note: plan.note.clone(),
     }
+}
+
+/// The compose project or swarm stack that it says it belongs to.
+fn stack(manifest: &Manifest) -> Option<String> {
+    let labels = match manifest.kind {
+        Kind::Network => manifest.networks.first()?.get("Labels")?,
+        Kind::Container | Kind::Stack => &manifest.container["Config"]["Labels"],
+    };
+    let names = ["com.docker.compose.project", "com.docker.stack.namespace"];
+    names.iter().find_map(|name| labels[*name].as_str().map(str::to_owned))
 }
 
 fn outcome(plan: &BackupPlan, item: &Item, record: &Record) -> ItemOutcome {

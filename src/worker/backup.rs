@@ -8,6 +8,7 @@ use super::{
 use crate::{
     docker::Docker,
     model::{
+        backup::Kind,
         engine::EngineAddress,
         manifest::IMAGE_DIR,
         progress::{Level, Note},
@@ -37,7 +38,11 @@ pub(super) fn run(
         }
     };
     context.pass(Gate::Read)?;
-    context.report.step(2, STEPS, "Reading the container's data");
+    let step = match task.manifest.kind {
+        Kind::Network => "Writing the settings",
+        Kind::Container | Kind::Stack => "Reading the container's data",
+    };
+    context.report.step(2, STEPS, step);
     let sources = task.sources.iter();
     let plan = BackupPlan {
         manifest: task.manifest.clone(),

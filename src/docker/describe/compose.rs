@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The compose file, with its networks and volumes as external ones.
-pub fn compose_file(manifest: &Manifest) -> String {
+pub(super) fn compose_file(manifest: &Manifest) -> String {
     let (container, name) = (&manifest.container, &manifest.container_name);
     let config = &container["Config"];
     let service = config["Labels"]["com.docker.compose.service"].as_str().unwrap_or(name);
@@ -193,6 +193,13 @@ fn mount(mount: &Value) -> Value {
         }
     }
     Value::Object(out)
+}
+
+/// As YAML.
+pub(super) fn yaml(value: &Value) -> String {
+    let mut out = String::new();
+    write(&mut out, value, 0);
+    out
 }
 
 /// Block style for maps and lists; JSON's scalars are YAML, and `$` would be taken for a variable.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Host;
-use crate::model::{container::Status, manifest::Manifest, restore::Options};
+use crate::model::{container::Status, manifest::Manifest, network::overlap, restore::Options};
 
 /// One published port.
 #[derive(Debug, Clone, Serialize)]
@@ -123,10 +123,7 @@ pub(super) fn network_plan(host: &Host, manifest: &Manifest, network: &Value) ->
             )),
         );
     }
-    let overlapping = host
-        .networks
-        .iter()
-        .find(|other| other.subnets.iter().any(|theirs| subnets.iter().any(|ours| overlap(ours, theirs))));
+    let overlapping = host.networks.iter().find(|other| overlap(&subnets, &other.subnets));
     match overlapping {
         Some(other) if fixed => plan(
             "conflict",
@@ -142,12 +139,5 @@ pub(super) fn network_plan(host: &Host, manifest: &Manifest, network: &Value) ->
             Some(format!("Its subnet overlaps with the network {}; it gets another one.", other.name)),
         ),
         None => plan("create", None),
-    }
-}
-
-fn overlap(a: &str, b: &str) -> bool {
-    match (a.parse::<ipnet::IpNet>(), b.parse::<ipnet::IpNet>()) {
-        (Ok(a), Ok(b)) => a.contains(&b.network()) || b.contains(&a.network()),
-        _ => false,
     }
 }

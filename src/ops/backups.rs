@@ -13,7 +13,7 @@ use crate::{
     docker,
     error::{AppError, Result},
     model::{
-        backup::{Backup, State, Trigger},
+        backup::{Backup, Kind as BackupKind, State, Trigger},
         manifest::{Consistency, Manifest},
         names::{BackupRef, ContainerRef, RunId},
         run::{BackupRequest, Journal, Kind, Request, Run, State as RunState},
@@ -53,7 +53,7 @@ pub struct Filter {
     pub storage: Option<String>,
     /// Server name.
     pub server: Option<String>,
-    /// Container name.
+    /// Container name (or of what else was backed up).
     pub container: Option<String>,
     /// Column: created (default), name, server, size, stored_size, state, type.
     pub sort: Option<String>,
@@ -236,12 +236,17 @@ impl Filter {
 
 /// Newest usable backup per container of this server, by container name.
 pub async fn newest(app: &App) -> Result<HashMap<String, Backup>> {
+    newest_of(app, BackupKind::Container).await
+}
+
+/// Newest usable backup of each thing of this kind on this server, by name.
+pub(super) async fn newest_of(app: &App, kind: BackupKind) -> Result<HashMap<String, Backup>> {
     let server = super::settings::server_name(app).await?;
     let mut newest = HashMap::new();
     for backup in app.db.read(db::backups::all).await? {
         let usable = matches!(backup.meta.state, State::Complete | State::CompleteWithWarnings);
         let own = backup.server_name == server && backup.trigger != Trigger::Safety;
-        if usable && own {
+        if usable && own && backup.meta.kind == kind {
             newest.entry(backup.meta.container.clone()).or_insert(backup);
         }
     }

@@ -15,6 +15,8 @@ pub mod files;
 mod host_paths;
 pub mod images;
 pub mod logs;
+pub mod network_backups;
+pub mod network_restores;
 pub mod networks;
 pub mod perform;
 pub mod quiesce;

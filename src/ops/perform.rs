@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{backup_run, recovery, restore_run, vaults};
+use super::{backup_run, network_backups, network_restores, recovery, restore_run, vaults};
 use crate::{
     app::App,
     db::{self, audit::Entry},
@@ -240,6 +240,8 @@ async fn kind(job: &Job) -> Result<Outcome, Problem> {
     match &job.run.request {
         Request::Backup(request) => backup_run::run(job, request).await,
         Request::Restore(request) => restore_run::run(job, request).await,
+        Request::NetworkBackup(request) => network_backups::run(job, request).await,
+        Request::NetworkRestore(request) => network_restores::run(job, request).await,
         Request::Prune { storage } => prune(job, *storage).await,
         Request::Redeploy { .. } => Ok(failed("A redeployment does not wait in the queue.".to_owned())),
     }

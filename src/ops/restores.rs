@@ -10,30 +10,39 @@ use crate::{
     app::App,
     error::{AppError, Result},
     model::{
-        backup::State,
+        backup::{Kind, State},
         manifest::FORMAT,
         names::BackupRef,
         restore::Options,
-        run::{Kind, Request, RestoreRequest, Run},
+        run::{Kind as RunKind, Request, RestoreRequest, Run},
     },
 };
 
 /// What a restore would do.
 pub async fn review(app: &App, id: &BackupRef, options: &Options) -> Result<(Preview, Review)> {
+    let preview = readable(app, id, Kind::Container).await?;
+    check_ports(options)?;
+    let review = review::review(app, &preview.backup, &preview.manifest, options).await?;
+    Ok((preview, review))
+}
+
+/// A backup of this kind with its manifest, if this version understands it.
+pub(super) async fn readable(app: &App, id: &BackupRef, kind: Kind) -> Result<Preview> {
     let preview = backups::preview(app, id).await?;
     if preview.manifest.format > FORMAT {
         return Err(AppError::Impossible(
             "This backup was written by a newer Container Monkey. Restore it with that version.".to_owned(),
         ));
     }
-    check_ports(options)?;
-    let review = review::review(app, &preview.backup, &preview.manifest, options).await?;
-    Ok((preview, review))
+    if preview.manifest.kind != kind {
+        let (is, wanted) = (preview.manifest.kind, kind);
+        return Err(AppError::Impossible(format!("This is the backup of a {is}, not of a {wanted}.")));
+    }
+    Ok(preview)
 }
 
-/// Puts a restore into the queue; conflicts are refused before anything is touched.
-pub async fn request(app: &App, actor: &Actor, id: &BackupRef, options: Options) -> Result<Run> {
-    let (preview, review) = review(app, id, &options).await?;
+/// What an interrupted worker left is not restored.
+pub(super) fn refuse_unfinished(preview: &Preview) -> Result<()> {
     if preview.backup.meta.state == State::Unfinished {
         return Err(AppError::Impossible(
             "This backup was interrupted while it was made, so what it holds is not known to be whole. \
@@ -41,9 +50,16 @@ pub async fn request(app: &App, actor: &Actor, id: &BackupRef, options: Options)
                 .to_owned(),
         ));
     }
+    Ok(())
+}
+
+/// Puts a restore into the queue; conflicts are refused before anything is touched.
+pub async fn request(app: &App, actor: &Actor, id: &BackupRef, options: Options) -> Result<Run> {
+    let (preview, review) = review(app, id, &options).await?;
+    refuse_unfinished(&preview)?;
     refuse(&review)?;
     let request = RestoreRequest { backup: preview.backup.reference(), options };
-    let run = backups::new_run(actor, Kind::Restore, review.name, Request::Restore(request));
+    let run = backups::new_run(actor, RunKind::Restore, review.name, Request::Restore(request));
     backups::enqueue(app, actor, run).await
 }
 

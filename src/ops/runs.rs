@@ -1,5 +1,7 @@
 //! Runs: history, progress, cancel.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use serde_json::json;
@@ -60,6 +62,18 @@ pub async fn get(app: &App, id: &RunId) -> Result<RunView> {
     let run = run.ok_or(AppError::NotFound("That job".into()))?;
     let queue_position = queued.iter().position(|other| other.id == run.id).map_or(0, |index| index + 1);
     Ok(RunView { progress: app.live.now(&run.id), run, log, queue_position })
+}
+
+/// Waits until it has ended, at most for so long; how it stands then.
+pub async fn wait(app: &App, id: &RunId, most: Duration) -> Result<RunView> {
+    let until = tokio::time::Instant::now() + most;
+    loop {
+        let view = get(app, id).await?;
+        if view.run.state.is_final() || tokio::time::Instant::now() >= until {
+            return Ok(view);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Stops it: a queued one at once, a running one by stopping its worker. What it had begun is undone.

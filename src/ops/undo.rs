@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::quiesce;
 use crate::{
@@ -53,7 +54,7 @@ pub(super) async fn undo(app: &App, run: &RunId, journal: &mut Journal, notes: &
         quiesce::save(app, run, journal).await?;
     }
     while let Some(network) = journal.created_networks.last() {
-        let removed = app.docker.remove_network(network).await;
+        let removed = remove_network(app, run, network).await;
         tell(notes, removed, |why| format!("The network {network} could not be removed: {why}"))?;
         journal.created_networks.pop();
         quiesce::save(app, run, journal).await?;
@@ -92,6 +93,22 @@ async fn files(app: &App, run: &RunId, journal: &mut Journal, notes: &mut Vec<No
     true
 }
 
+/// Removes a network that the run made. One that is older only has the same name.
+async fn remove_network(app: &App, run: &RunId, network: &str) -> Result<(), DockerError> {
+    let Some(inspect) = app.docker.network(network).await? else { return Ok(()) };
+    if !is_younger(&inspect, run) {
+        return Ok(());
+    }
+    let id = inspect["Id"].as_str().unwrap_or(network);
+    app.docker.remove_network(id).await
+}
+
+/// Whether it was made after the run was asked for.
+fn is_younger(inspect: &Value, run: &RunId) -> bool {
+    let created = inspect["Created"].as_str().and_then(|time| time.parse::<DateTime<Utc>>().ok());
+    created.is_some_and(|at| u64::try_from(at.timestamp_millis()).unwrap_or(0) > run.milliseconds())
+}
+
 /// A container that was created in the moment the server died is known by its name only. It is ours if it is
 /// younger than the run and was never started.
 async fn unfinished_container(
@@ -103,10 +120,7 @@ async fn unfinished_container(
     let Some(name) = &journal.creating else { return Ok(()) };
     match app.docker.inspect(name).await {
         Ok(inspect) => {
-            let created = inspect["Created"].as_str().and_then(|time| time.parse::<DateTime<Utc>>().ok());
-            let younger = created
-                .is_some_and(|at| u64::try_from(at.timestamp_millis()).unwrap_or(0) > run.milliseconds());
-            if younger && inspect["State"]["Status"] == "created" {
+            if is_younger(&inspect, run) && inspect["State"]["Status"] == "created" {
                 let id = inspect["Id"].as_str().unwrap_or_default().to_owned();
                 journal.created_containers.push(id);
             }

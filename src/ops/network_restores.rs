@@ -176,7 +176,7 @@ pub async fn request(app: &App, actor: &Actor, id: &BackupRef, options: NetworkO
     let (preview, review) = review(app, id, &options).await?;
     restores::refuse_unfinished(&preview)?;
     refuse(&review)?;
-    let request = NetworkRestoreRequest { backup: preview.backup.id, options };
+    let request = NetworkRestoreRequest { backup: preview.backup.reference(), options };
     let run = backups::new_run(actor, RunKind::Restore, review.name, Request::NetworkRestore(request));
     backups::enqueue(app, actor, "restore", run).await
 }

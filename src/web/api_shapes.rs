@@ -11,7 +11,10 @@ use crate::{
         progress::{Level, Progress},
         run::{Run, State},
     },
-    ops::{backups::Preview, dashboard::Stats, restores::Review, runs::RunView},
+    ops::{
+        backups::Preview, dashboard::Stats, network_restores::Review as NetworkReview, restores::Review,
+        runs::RunView,
+    },
 };
 
 /// `GET /api/containers`.
@@ -88,6 +91,20 @@ pub(super) fn preview(preview: &Preview, review: &Review, date: &str) -> Value {
         "networks": review.networks, "conflicts": review.conflicts, "warnings": review.warnings,
         "docker_run_command": preview.docker_run_command, "docker_compose": preview.docker_compose,
         "config": container,
+    })
+}
+
+/// `GET /api/backup/{id}/preview` of a network.
+pub(super) fn network_preview(preview: &Preview, review: &NetworkReview, date: &str) -> Value {
+    let network = preview.manifest.networks.first();
+    json!({
+        "success": true, "id": preview.backup.id, "filename": preview.backup.filename(), "type": "network",
+        "container_name": preview.manifest.container_name, "image": Value::Null, "image_backed_up": false,
+        "status": Value::Null, "state": preview.backup.meta.state, "backup_date": date,
+        "volumes": [], "existing_volumes": [], "port_mappings": [], "networks": [review],
+        "conflicts": review.conflicts, "warnings": review.warnings,
+        "docker_run_command": preview.docker_run_command, "docker_compose": preview.docker_compose,
+        "config": network,
     })
 }
 

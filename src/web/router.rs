@@ -15,7 +15,7 @@ use super::{
     guard::{self, Limits},
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
-        containers, dashboard, events, explorer, images, job, jobs, login, logs, networks, restores,
+        containers, dashboard, events, explorer, images, job, jobs, login, logs, network_backups, networks, restores,
         settings, stacks, statistics, tokens, vault, volume_actions, volumes,
     },
     session,
@@ -123,6 +123,7 @@ fn pages() -> Router<App> {
         .route("/images/-/clean-up", get(images::confirm_clean_up).post(images::clean_up))
         .route("/images/{id}/delete", get(images::confirm).post(images::delete_form))
         .route("/networks", get(networks::list))
+        .route("/networks/{id}/backup", post(network_backups::back_up))
         .route("/networks/{id}/delete", get(networks::confirm).post(networks::delete))
         .route("/events", get(events::show))
         .route("/events/stream", get(events::follow))
@@ -180,6 +181,9 @@ fn json_api() -> Router<App> {
         .route("/api/images/delete", post(images::delete_many))
         .route("/api/image/{id}/delete", delete(images::delete_api))
         .route("/api/networks", get(networks::list))
+        .route("/api/network-backups", get(network_backups::list))
+        .route("/api/network/restore", post(network_backups::restore))
+        .route("/api/network/{id}/backup", post(network_backups::back_up))
         .route("/api/network/{id}/delete", delete(networks::delete))
         .route("/api/cleanup/dangling-images", post(images::clean_up))
         .route("/api/cleanup/temp-containers", post(api::clean_up_helpers))

@@ -11,12 +11,12 @@ use crate::{
     app::App,
     error::{AppError, Result},
     model::{
-        backup::{Backup, ItemOutcome, ItemState},
-        manifest::{Item, ItemKind},
+        backup::{Backup, ItemOutcome, ItemState, Kind},
+        manifest::{Item, ItemKind, Manifest},
         names::BackupRef,
-        restore::Options,
+        restore::{NetworkOptions, Options},
     },
-    ops::{Actor, backups, restores},
+    ops::{Actor, backups, network_restores, restores},
     web::{
         api_shapes,
         client::Client,
@@ -66,16 +66,21 @@ pub(in crate::web) async fn show(
     let preview = backups::preview(&app, &id).await?;
     let backup = preview.backup;
     let outcome = |path: &str| backup.meta.items.iter().find(|outcome| outcome.path == path);
-    let items = preview.manifest.items.iter().map(|item| line(item, outcome(&item.path))).collect();
+    let kind = backup.meta.kind;
+    let items = preview.manifest.items.iter().map(|item| line(kind, item, outcome(&item.path))).collect();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a job")]
     let took = backup.duration_seconds.max(0.0) as u64;
+    let network = backup.meta.kind == Kind::Network;
+    let read_how = api_shapes::consistency(preview.manifest.consistency).to_owned();
+    let driver = preview.manifest.networks.first().filter(|_| network);
     let facts = vec![
         ("Server", backup.server_name.clone()),
-        ("Size", format!("{}, {} files", size(backup.size), backup.meta.files)),
+        ("Size", format!("{}, {}", size(backup.size), files(backup.meta.files))),
         ("New in this one", format!("{} stored", size(backup.stored_size))),
         ("Took", duration(took)),
         ("Image", backup.meta.image.clone()),
-        ("Data was", api_shapes::consistency(preview.manifest.consistency).to_owned()),
+        ("Data was", if network { String::new() } else { read_how }),
+        ("Driver", driver.and_then(|it| it["Driver"].as_str()).unwrap_or_default().to_owned()),
         ("Stack", backup.meta.stack.clone().unwrap_or_default()),
         ("Note", backup.meta.note.clone()),
         ("Id", backup.id[..16].to_owned()),
@@ -86,14 +91,27 @@ pub(in crate::web) async fn show(
         facts: facts.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
         run_command: preview.docker_run_command,
         compose: preview.docker_compose,
-        settings: serde_json::to_string_pretty(&preview.manifest.container).unwrap_or_default(),
+        settings: serde_json::to_string_pretty(settings(&preview.manifest)).unwrap_or_default(),
         backup,
     };
     shell.show(&screen, render, |screen| api_shapes::backup(&screen.backup)).await
 }
 
-fn line(item: &Item, outcome: Option<&ItemOutcome>) -> Line {
+/// The raw settings of what was backed up.
+fn settings(manifest: &Manifest) -> &Value {
+    match (manifest.kind, manifest.networks.first()) {
+        (Kind::Network, Some(network)) => network,
+        _ => &manifest.container,
+    }
+}
+
+fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
+fn line(kind: Kind, item: &Item, outcome: Option<&ItemOutcome>) -> Line {
     let what = match item.kind {
+        ItemKind::Settings if kind == Kind::Network => "Network settings".to_owned(),
         ItemKind::Settings => "Container settings".to_owned(),
         ItemKind::Image => format!("Image {}", item.name),
         ItemKind::Volume => format!("Volume {}", item.name),
@@ -124,12 +142,15 @@ pub(in crate::web) async fn preview(
     State(app): State<App>,
     Path(id): Path<BackupRef>,
 ) -> Result<Response> {
-    let (preview, review) = restores::review(&app, &id, &Options::default()).await?;
-    let when = shell.when(preview.backup.created);
-    Ok(crate::web::shell::json_response(
-        axum::http::StatusCode::OK,
-        &api_shapes::preview(&preview, &review, &when.iso),
-    ))
+    let iso = |backup: &Backup| shell.when(backup.created).iso;
+    let body = if backups::get(&app, &id).await?.meta.kind == Kind::Network {
+        let (preview, review) = network_restores::review(&app, &id, &NetworkOptions::default()).await?;
+        api_shapes::network_preview(&preview, &review, &iso(&preview.backup))
+    } else {
+        let (preview, review) = restores::review(&app, &id, &Options::default()).await?;
+        api_shapes::preview(&preview, &review, &iso(&preview.backup))
+    };
+    Ok(crate::web::shell::json_response(axum::http::StatusCode::OK, &body))
 }
 
 #[derive(Template)]
@@ -160,6 +181,7 @@ pub(in crate::web) async fn confirm(
 ) -> Result<Response> {
     let backup = backups::get(&app, &id).await?;
     let filter = backups::Filter {
+        kind: Some(backup.meta.kind.to_string()),
         container: Some(backup.meta.container.clone()),
         server: Some(backup.server_name.clone()),
         ..backups::Filter::default()

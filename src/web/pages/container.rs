@@ -66,8 +66,11 @@ pub(in crate::web) async fn show(
 ) -> Result<Response> {
     let details = containers::details(&app, &id).await?;
     let newest = backups::newest(&app).await?;
-    let filter =
-        backups::Filter { container: Some(details.container.name.clone()), ..backups::Filter::default() };
+    let filter = backups::Filter {
+        kind: Some("container".to_owned()),
+        container: Some(details.container.name.clone()),
+        ..backups::Filter::default()
+    };
     let page = backups::list(&app, &filter).await?;
     let backups: Vec<_> = page
         .backups

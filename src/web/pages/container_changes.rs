@@ -124,8 +124,12 @@ pub(in crate::web) async fn confirm_rename(
     Path(id): Path<ContainerRef>,
 ) -> Result<Response> {
     let old = containers::find(&app, &id).await?.name;
-    let filter =
-        backups::Filter { container: Some(old.clone()), limit: Some(0), ..backups::Filter::default() };
+    let filter = backups::Filter {
+        kind: Some("container".to_owned()),
+        container: Some(old.clone()),
+        limit: Some(0),
+        ..backups::Filter::default()
+    };
     let backups = backups::list(&app, &filter).await?.total;
     let dialog = shell.client == Client::Fragment;
     shell.show(&RenameScreen { old, backups, dialog }, render, |_| Value::Null).await

@@ -54,7 +54,7 @@ impl Row {
 
     /// With the job that is about it.
     pub(super) fn with_job(mut self, shell: &Shell, active: &[(Run, Option<Progress>)]) -> Self {
-        let job = active.iter().find(|(run, _)| run.subject == self.container.name);
+        let job = active.iter().find(|(run, _)| run.is_of_container(&self.container.name));
         self.underway = job.map(|(run, progress)| Underway::of(run, progress.as_ref(), shell.now));
         self
     }

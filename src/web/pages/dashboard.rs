@@ -44,9 +44,9 @@ impl Attention {
 
 /// Why the newest backup job of a container failed, unless there is a newer backup.
 fn failure(latest: &[Run], container: &Container, backup: Option<&Backup>) -> Option<String> {
-    let run = latest
-        .iter()
-        .find(|run| run.kind == Kind::Backup && run.subject == container.name && run.state.is_final())?;
+    let run = latest.iter().find(|run| {
+        run.kind == Kind::Backup && run.is_of_container(&container.name) && run.state.is_final()
+    })?;
     let failed = matches!(run.state, State::Failed | State::Partial);
     let newer = backup.is_some_and(|backup| backup.created > run.created);
     (failed && !newer)

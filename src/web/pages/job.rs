@@ -15,7 +15,10 @@ use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::watch::Receiver;
 
-use super::jobs::{heading, left, seconds, state, took};
+use super::{
+    jobs::{heading, left, seconds, state, took},
+    login::escape,
+};
 use crate::{
     app::App,
     error::Result,
@@ -100,18 +103,32 @@ impl Live {
     fn source(&self) -> Option<&str> {
         match &self.run.request {
             Request::Restore(request) => Some(&request.backup),
-            Request::Backup(_) | Request::Redeploy { .. } | Request::Prune { .. } => None,
+            Request::NetworkRestore(request) => Some(&request.backup),
+            Request::Backup(_)
+            | Request::NetworkBackup(_)
+            | Request::Redeploy { .. }
+            | Request::Prune { .. } => None,
         }
     }
 
-    /// How a backup was asked for, so that it can be asked for again: field names and values.
-    fn again(&self) -> Option<Vec<(&'static str, String)>> {
-        let Request::Backup(request) = &self.run.request else { return None };
-        Some(vec![
-            ("consistency", json!(request.consistency).as_str().unwrap_or_default().to_owned()),
-            ("include_image", request.include_image.to_string()),
-            ("note", request.note.clone()),
-        ])
+    /// How a backup was asked for, so that it can be asked for again: address, field names and values.
+    fn again(&self) -> Option<(String, Vec<(&'static str, String)>)> {
+        let subject = escape(&self.run.subject);
+        match &self.run.request {
+            Request::Backup(request) => Some((
+                format!("/containers/{subject}/backup"),
+                vec![
+                    ("consistency", json!(request.consistency).as_str().unwrap_or_default().to_owned()),
+                    ("include_image", request.include_image.to_string()),
+                    ("note", request.note.clone()),
+                ],
+            )),
+            Request::NetworkBackup(request) => {
+                let fields = vec![("note", request.note.clone()), ("storage", request.storage.to_string())];
+                Some((format!("/networks/{subject}/backup"), fields))
+            }
+            _ => None,
+        }
     }
 
     fn usable(&self) -> bool {
@@ -138,6 +155,9 @@ fn facts(shell: &Shell, run: &Run) -> Vec<(&'static str, String)> {
         if !request.include_image {
             facts.push(("Image", "left out".to_owned()));
         }
+        facts.push(("Note", request.note.clone()));
+    }
+    if let Request::NetworkBackup(request) = &run.request {
         facts.push(("Note", request.note.clone()));
     }
     facts.push(("Job", run.id.to_string()));

@@ -30,13 +30,14 @@ use crate::{
 
 /// "Backing up web".
 pub(in crate::web) fn heading(run: &Run) -> String {
+    let what = if run.is_of_network() { format!("network {}", run.subject) } else { run.subject.clone() };
     match (run.kind, run.state.is_final()) {
-        (Kind::Backup, false) => format!("Backing up {}", run.subject),
-        (Kind::Restore, false) => format!("Restoring {}", run.subject),
-        (Kind::Backup, true) => format!("Back up {}", run.subject),
-        (Kind::Restore, true) => format!("Restore {}", run.subject),
-        (Kind::Redeploy, false) => format!("Redeploying {}", run.subject),
-        (Kind::Redeploy, true) => format!("Redeploy {}", run.subject),
+        (Kind::Backup, false) => format!("Backing up {what}"),
+        (Kind::Restore, false) => format!("Restoring {what}"),
+        (Kind::Backup, true) => format!("Back up {what}"),
+        (Kind::Restore, true) => format!("Restore {what}"),
+        (Kind::Redeploy, false) => format!("Redeploying {what}"),
+        (Kind::Redeploy, true) => format!("Redeploy {what}"),
         (Kind::Prune, _) => "Clean up the vault".to_owned(),
     }
 }

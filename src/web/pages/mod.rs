@@ -19,6 +19,7 @@ pub(super) mod job;
 pub(super) mod jobs;
 pub(super) mod login;
 pub(super) mod logs;
+pub(super) mod network_backups;
 pub(super) mod networks;
 pub(super) mod restores;
 pub(super) mod settings;

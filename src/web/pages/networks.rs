@@ -12,9 +12,10 @@ use crate::{
     app::App,
     error::Result,
     model::{names::NetworkRef, network::Network},
-    ops::{Actor, networks},
+    ops::{Actor, network_backups, networks},
     web::{
         client::Client,
+        format::When,
         input::{Path, Query},
         shell::{Done, Nav, Screen, Shell, render},
     },
@@ -24,10 +25,19 @@ use crate::{
 #[derive(Template)]
 #[template(path = "networks/results.html")]
 struct Results {
-    rows: Vec<(Network, Option<String>)>,
+    rows: Vec<Row>,
     total: usize,
     sort: Sort,
     address: String,
+}
+
+/// A network with what the list says about it.
+struct Row {
+    network: Network,
+    /// Why it can't be deleted.
+    refused: Option<String>,
+    /// Its newest usable backup.
+    backup: Option<(String, When)>,
 }
 
 #[derive(Template)]
@@ -86,32 +96,44 @@ pub(in crate::web) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
 ) -> Result<Response> {
-    let screen = screen(networks::list(&app).await?, filter);
+    let newest = network_backups::newest(&app).await?;
+    let backup = |network: &Network| {
+        let backup = newest.get(&network.name).filter(|_| !network.built_in)?;
+        Some((backup.reference(), shell.when(backup.created)))
+    };
+    let screen = screen(networks::list(&app).await?, backup, filter);
     let json = |screen: &ListScreen| {
-        let rows: Vec<_> = screen.results.rows.iter().map(|(network, _)| network).collect();
+        let row = |row: &Row| {
+            let mut body = json!(row.network);
+            body["last_backup"] = json!(row.backup.as_ref().map(|(_, when)| &when.iso));
+            body
+        };
+        let rows: Vec<_> = screen.results.rows.iter().map(row).collect();
         json!({ "networks": rows, "total": screen.results.total })
     };
     shell.show(&screen, |screen| render(&screen.results), json).await
 }
 
-fn screen(all: Vec<Network>, filter: Filter) -> ListScreen {
+fn screen(
+    all: Vec<Network>,
+    backup: impl Fn(&Network) -> Option<(String, When)>,
+    filter: Filter,
+) -> ListScreen {
     let total = all.len();
     let built_in = all.iter().filter(|network| network.built_in).count();
     let summary = format!("{total} networks: {} yours, {built_in} built into Docker.", total - built_in);
     let mut rows: Vec<_> = all
         .into_iter()
         .filter(|network| filter.matches(network))
-        .map(|network| {
-            let refused = networks::refused(&network);
-            (network, refused)
-        })
+        .map(|network| Row { refused: networks::refused(&network), backup: backup(&network), network })
         .collect();
     let by = if filter.sort.is_empty() { "name".to_owned() } else { filter.sort.clone() };
-    rows.sort_by_cached_key(|(network, _)| {
+    rows.sort_by_cached_key(|Row { network, backup, .. }| {
         let key = match by.as_str() {
             "driver" => network.driver.clone(),
             "scope" => network.scope.clone(),
             "subnet" => by_number(&network.subnet),
+            "backup" => backup.as_ref().map(|(_, when)| when.iso.clone()).unwrap_or_default(),
             "containers" => format!("{:06}", network.containers.len()),
             _ => String::new(),
         };
@@ -142,6 +164,8 @@ fn by_number(subnet: &str) -> String {
 struct DeleteScreen {
     network: Network,
     refused: Option<String>,
+    /// When its newest usable backup was made.
+    backed_up: Option<When>,
     dialog: bool,
 }
 
@@ -164,7 +188,9 @@ pub(in crate::web) async fn confirm(
 ) -> Result<Response> {
     let network = networks::find(&app, &id).await?;
     let refused = networks::refused(&network);
-    let screen = DeleteScreen { network, refused, dialog: shell.client == Client::Fragment };
+    let newest = network_backups::newest(&app).await?;
+    let backed_up = newest.get(&network.name).map(|backup| shell.when(backup.created));
+    let screen = DeleteScreen { network, refused, backed_up, dialog: shell.client == Client::Fragment };
     shell.show(&screen, render, |_| Value::Null).await
 }
 

@@ -11,16 +11,17 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::network_backups;
 use crate::{
     app::App,
     error::{AppError, Result},
     model::{
-        backup::{Backup, ItemState, State as BackupState},
+        backup::{Backup, ItemState, Kind, State as BackupState},
         names::{BackupRef, ContainerName, VolumeName},
         restore::{Options, VolumeAction, VolumeChoice},
     },
     ops::{
-        Actor,
+        Actor, backups,
         restores::{self, DataPlan, PortPlan, Review},
         runs,
     },
@@ -240,6 +241,10 @@ pub(in crate::web) async fn review(
     Path(id): Path<BackupRef>,
     Query(form): Query<Form>,
 ) -> Result<Response> {
+    if backups::get(&app, &id).await?.meta.kind == Kind::Network {
+        return network_backups::review(&shell, &app, &id, network_backups::Form::of(|name| form.get(name)))
+            .await;
+    }
     let (screen, _) = screen(&shell, &app, &id, form).await?;
     let part = |screen: &RestoreScreen| render(&Changes { v: &screen.v, id: &screen.id });
     shell.show(&screen, part, |screen| json!(screen.v.review)).await
@@ -253,6 +258,10 @@ pub(in crate::web) async fn start(
     Path(id): Path<BackupRef>,
     Input(form): Input<Form>,
 ) -> Result<Response> {
+    if backups::get(&app, &id).await?.meta.kind == Kind::Network {
+        let form = network_backups::Form::of(|name| form.get(name));
+        return network_backups::start(&actor, &shell, &app, &id, form).await;
+    }
     let (screen, options) = screen(&shell, &app, &id, form).await?;
     if let Some(problem) = screen.v.problems.values().next().cloned() {
         if shell.client == Client::Api {
@@ -305,8 +314,12 @@ pub(in crate::web) async fn start_api(
     if let Some(name) = input.new_name.filter(|name| name.as_str() != Some("") && !name.is_null()) {
         fields.insert("new_name".to_owned(), name);
     }
-    let options: Options = serde_json::from_value(Value::Object(fields))
-        .map_err(|error| AppError::invalid(error.to_string()))?;
+    let bad = |error: serde_json::Error| AppError::invalid(error.to_string());
+    if backups::get(&app, &input.filename).await?.meta.kind == Kind::Network {
+        let options = serde_json::from_value(Value::Object(fields)).map_err(bad)?;
+        return network_backups::begin(&actor, &shell, &app, &input.filename, options).await;
+    }
+    let options: Options = serde_json::from_value(Value::Object(fields)).map_err(bad)?;
     begin(&actor, &shell, &app, &input.filename, options).await
 }
 

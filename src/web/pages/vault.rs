@@ -10,7 +10,7 @@ use super::{Sort, parameters};
 use crate::{
     app::App,
     error::Result,
-    model::backup::Backup,
+    model::backup::{Backup, Kind},
     ops::{Actor, backups},
     web::{
         api_shapes,

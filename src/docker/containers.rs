@@ -166,7 +166,10 @@ fn container(row: &Value, own: Option<&str>) -> Container {
             .map(|project| (project, label("com.docker.compose.service").unwrap_or_default(), Kind::Compose))
             .or_else(|| {
                 let service = label("com.docker.swarm.service.name").unwrap_or_default();
-                label("com.docker.stack.namespace").map(|stack| (stack, service, Kind::Swarm))
+                let stack = label("com.docker.stack.namespace")?;
+                // The whole name has the stack's in front.
+                let short = service.strip_prefix(&format!("{stack}_")).map(str::to_owned);
+                Some((stack, short.unwrap_or(service), Kind::Swarm))
             })
             .map(|(name, service, kind)| {
                 let display = format!("{name} / {service}");

@@ -24,6 +24,7 @@ mod renew;
 mod siblings;
 mod stacks;
 mod stats;
+mod swarm;
 mod volumes;
 
 pub use capture::Capture;

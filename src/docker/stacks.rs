@@ -28,11 +28,6 @@ impl Docker {
         Ok(node(&self.inspect(id).await?))
     }
 
-    /// Whether the engine is part of a swarm.
-    pub async fn in_swarm(&self) -> Result<bool, DockerError> {
-        Ok(self.get("/info").await?["Swarm"]["LocalNodeState"] == "active")
-    }
-
     /// Waits until it has ended; its exit code.
     pub async fn wait_end(&self, id: &str, limit: Duration) -> Result<i64, DockerError> {
         let began = tokio::time::Instant::now();

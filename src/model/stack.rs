@@ -19,6 +19,32 @@ pub enum Kind {
 
 words!(Kind { Compose => "compose", Swarm => "swarm" });
 
+/// A service of a Swarm stack, as a manager knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// Its id.
+    pub id: String,
+    /// Its whole name, `<stack>_<service>`.
+    pub name: String,
+    /// The stack.
+    pub stack: String,
+    /// Tasks that run.
+    pub running: u64,
+    /// Tasks that should run.
+    pub desired: u64,
+    /// Replicas it had before it was stopped from here.
+    pub former: Option<u64>,
+    /// It has a number of replicas. Global services and jobs have none.
+    pub scalable: bool,
+}
+
+impl Service {
+    /// Its name without the stack's.
+    pub fn short_name(&self) -> &str {
+        self.name.strip_prefix(&format!("{}_", self.stack)).unwrap_or(&self.name)
+    }
+}
+
 /// What must be true of a container before one that needs it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {

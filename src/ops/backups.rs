@@ -166,7 +166,7 @@ fn asked(run: &Run) -> Value {
             "include_image": request.include_image,
         }),
         Request::Restore(request) => json!({ "progress_id": run.id, "backup_id": request.backup }),
-        Request::Prune | Request::Redeploy { .. } => json!({ "progress_id": run.id }),
+        Request::Prune { .. } | Request::Redeploy { .. } => json!({ "progress_id": run.id }),
     }
 }
 

@@ -30,6 +30,7 @@ mod safety;
 pub mod settings;
 pub mod stacks;
 pub mod stats;
+mod swarm;
 pub mod tokens;
 pub mod undo;
 pub mod users;

@@ -56,7 +56,7 @@ pub async fn request(
         note: note.chars().take(500).collect(),
     };
     let run = backups::new_run(actor, RunKind::Backup, network.name, Request::NetworkBackup(request));
-    backups::enqueue(app, actor, "backup_manual", run).await
+    backups::enqueue(app, actor, run).await
 }
 
 /// How such a job ended, or how it stands when that takes long because others are before it. A failed one is

@@ -178,7 +178,7 @@ pub async fn request(app: &App, actor: &Actor, id: &BackupRef, options: NetworkO
     refuse(&review)?;
     let request = NetworkRestoreRequest { backup: preview.backup.reference(), options };
     let run = backups::new_run(actor, RunKind::Restore, review.name, Request::NetworkRestore(request));
-    backups::enqueue(app, actor, "restore", run).await
+    backups::enqueue(app, actor, run).await
 }
 
 fn refuse(review: &Review) -> Result<()> {

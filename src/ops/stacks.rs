@@ -14,6 +14,7 @@ use super::{
     Actor, bulk,
     containers::{self, act_on, record},
     delete::is_up,
+    swarm,
 };
 use crate::{
     app::App,
@@ -24,7 +25,7 @@ use crate::{
         batch::{Item, ItemState},
         container::{Action, Container, Status},
         names::RunId,
-        stack::{self, Condition, Kind, Needs},
+        stack::{self, Condition, Kind, Needs, Service},
     },
 };
 
@@ -49,9 +50,29 @@ pub struct Stack {
     pub networks: Vec<String>,
     /// Volumes it made.
     pub volumes: Vec<String>,
+    /// Its services, where this engine manages the swarm.
+    #[serde(rename = "swarm_services")]
+    pub swarm: Vec<Service>,
 }
 
 impl Stack {
+    fn new(name: &str, kind: Kind) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            services: Vec::new(),
+            containers: Vec::new(),
+            networks: Vec::new(),
+            volumes: Vec::new(),
+            swarm: Vec::new(),
+        }
+    }
+
+    /// Its Swarm services that are scaled to nothing.
+    pub fn scaled_down(&self) -> impl Iterator<Item = &Service> {
+        self.swarm.iter().filter(|service| service.desired == 0)
+    }
+
     /// How many of its containers run.
     pub fn running(&self) -> usize {
         self.containers.iter().filter(|container| is_up(container)).count()
@@ -59,6 +80,15 @@ impl Stack {
 
     /// `running`, `partial`, `stopped`.
     pub fn status(&self) -> &'static str {
+        if !self.swarm.is_empty() {
+            let short = self.swarm.iter().any(|service| service.running < service.desired);
+            let (up, down) = (self.swarm.iter().any(|s| s.running > 0), self.scaled_down().next().is_some());
+            return match (up, short || down) {
+                (false, _) => "stopped",
+                (true, true) => "partial",
+                (true, false) => "running",
+            };
+        }
         match self.running() {
             0 => "stopped",
             running if running == self.containers.len() => "running",
@@ -85,25 +115,27 @@ pub enum Wish {
     BackUp,
 }
 
-/// All stacks that have containers here, by name. Three questions to the engine.
+/// All stacks that have containers here, and those of a swarm that this engine manages, by name. Four questions
+/// to the engine.
 pub async fn list(app: &App) -> Result<Vec<Stack>> {
-    let (containers, (networks, volumes)) =
-        tokio::try_join!(app.docker.containers(), app.docker.stack_parts())?;
+    let (containers, (networks, volumes), services) =
+        tokio::try_join!(app.docker.containers(), app.docker.stack_parts(), app.docker.stack_services())?;
     let mut stacks: BTreeMap<String, Stack> = BTreeMap::new();
     for container in containers {
         let Some(info) = &container.stack_info else { continue };
-        let stack = stacks.entry(info.name.clone()).or_insert_with(|| Stack {
-            name: info.name.clone(),
-            kind: info.kind,
-            services: Vec::new(),
-            containers: Vec::new(),
-            networks: Vec::new(),
-            volumes: Vec::new(),
-        });
+        let stack = stacks.entry(info.name.clone()).or_insert_with(|| Stack::new(&info.name, info.kind));
         if !stack.services.contains(&info.service) {
             stack.services.push(info.service.clone());
         }
         stack.containers.push(container);
+    }
+    for service in services.into_iter().flatten() {
+        let stack =
+            stacks.entry(service.stack.clone()).or_insert_with(|| Stack::new(&service.stack, Kind::Swarm));
+        if !stack.services.iter().any(|known| known == service.short_name()) {
+            stack.services.push(service.short_name().to_owned());
+        }
+        stack.swarm.push(service);
     }
     for part in networks {
         if let Some(stack) = stacks.get_mut(&part.stack) {
@@ -174,10 +206,7 @@ pub async fn begin(app: &App, actor: &Actor, name: &str, wish: Wish) -> Result<R
         return bulk::begin(app, actor, &ids, bulk::Wish::BackUp, "/stacks").await;
     }
     if stack.kind == Kind::Swarm {
-        return Err(AppError::Impossible(format!(
-            "{name} is a Swarm stack: Swarm starts again what is stopped here. Use docker stack rm or docker service \
-             scale on a manager."
-        )));
+        return swarm::begin(app, actor, stack, wish).await;
     }
     let own = stack.containers.iter().find(|container| container.is_self);
     if let (Some(own), Wish::Delete { .. }) = (own, wish) {

@@ -148,7 +148,7 @@ fn a_stack_is_backed_up_with_one_summary() {
 }
 
 #[test]
-fn a_swarm_stack_is_listed_and_left_to_swarm() {
+fn a_swarm_stack_of_another_manager_is_listed_and_left_alone() {
     let bench = Bench::new();
     let app = App::start();
     let admin = app.admin();
@@ -161,4 +161,86 @@ fn a_swarm_stack_is_listed_and_left_to_swarm() {
     let why = admin.delete(&format!("/api/stack/{name}/delete")).error(422);
     assert!(why.contains("docker stack rm"), "{why}");
     assert!(bench.is_running(&task));
+}
+
+/// Makes the engine a swarm of one node for as long as it lives. Others use the engine meanwhile: it joins no other
+/// node, publishes nothing, and what it made goes with it.
+struct Swarm;
+
+impl Swarm {
+    /// `None` where the engine is part of a swarm already: that is not ours to change.
+    fn begin(bench: &Bench) -> Option<Self> {
+        let state = bench.docker(&["info", "--format", "{{.Swarm.LocalNodeState}}"]);
+        if state.trim() != "inactive" {
+            return None;
+        }
+        let address = ["--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1"];
+        bench.docker(&[&["swarm", "init"][..], &address[..]].concat());
+        Some(Self)
+    }
+}
+
+impl Drop for Swarm {
+    fn drop(&mut self) {
+        crate::harness::try_run("docker", &["swarm", "leave", "--force"]);
+        crate::harness::try_run("docker", &["network", "rm", "docker_gwbridge"]);
+    }
+}
+
+#[test]
+fn services_of_a_swarm_stack_are_scaled_restarted_and_removed() {
+    let bench = Bench::new();
+    let Some(_swarm) = Swarm::begin(&bench) else { return };
+    let app = App::start();
+    let admin = app.admin();
+    let name = bench.name("swarm");
+    let namespace = format!("com.docker.stack.namespace={name}");
+    let (web, every) = (format!("{name}_web"), format!("{name}_every"));
+    let volume = format!("{name}_data");
+    bench.docker(&["volume", "create", "--label", bench.label(), "--label", &namespace, &volume]);
+    let mount = format!("type=volume,source={volume},target=/data");
+    let service = |name: &str, more: &[&str]| {
+        let common = ["service", "create", "-d", "--no-resolve-image", "--stop-grace-period=1s", "--label"];
+        let container = ["--container-label", &namespace, "--container-label", bench.label()];
+        let own = ["--name", name];
+        let image = bench.image();
+        bench.docker(
+            &[&common[..], &[namespace.as_str()], &container[..], &own[..], more, &[image.as_str()]].concat(),
+        );
+    };
+    service(&web, &["--replicas=2", "--mount", &mount]);
+    let stack = || {
+        let list = admin.get("/api/stacks").expect(200);
+        let found = list["stacks"].as_array().unwrap().iter().find(|stack| stack["name"] == name).cloned();
+        found.unwrap_or_default()
+    };
+    wait_for("both replicas", || (stack()["status"] == "running").then_some(()));
+    assert_eq!(stack()["services"], json!(["web"]), "{:#}", stack());
+    let path = |action: &str| format!("/api/stack/{name}/{action}");
+    let stopped = admin.post(&path("stop"), &json!({})).expect(200);
+    assert_eq!(stopped["success"], true, "{stopped:#}");
+    assert_eq!((&stack()["status"], &stack()["swarm_services"][0]["former"]), (&json!("stopped"), &json!(2)));
+    let page = admin.get("/stacks");
+    assert!(page.text.contains("Scaled to 0"), "it is still shown");
+    let started = admin.post(&path("start"), &json!({})).expect(200);
+    assert_eq!(started["success"], true, "{started:#}");
+    assert_eq!(
+        (&stack()["status"], &stack()["swarm_services"][0]["running"]),
+        (&json!("running"), &json!(2))
+    );
+    let tasks = || bench.docker(&["ps", "-q", "--filter", &format!("label={namespace}")]);
+    let before = tasks();
+    admin.post(&path("restart"), &json!({})).expect(200);
+    assert!(before.lines().all(|old| !tasks().contains(old)), "all of them are new ones");
+    // One that runs on every node has no number.
+    service(&every, &["--mode=global"]);
+    let answer = admin.post(&path("stop"), &json!({})).expect(207);
+    let failed = failures(&answer);
+    assert!(failed.len() == 1 && failed[0].contains(&every) && failed[0].contains("global"), "{failed:?}");
+
+    let confirm = admin.get(&format!("/stacks/{name}/delete"));
+    assert!(confirm.texts(".effects li").iter().any(|line| line.contains(&web)));
+    let done = admin.delete(&format!("{}?delete_volumes=true", path("delete"))).expect(200);
+    assert_eq!(done["success"], true, "{done:#}");
+    assert!(stack().is_null() && !bench.exists("volume", &volume));
 }

@@ -53,6 +53,35 @@ impl Card {
         if self.stack.kind == Kind::Swarm { "Swarm" } else { "Compose" }
     }
 
+    /// Whether it can be started and stopped from here.
+    fn managed(&self) -> bool {
+        self.stack.kind == Kind::Compose || !self.stack.swarm.is_empty()
+    }
+
+    fn can_start(&self) -> bool {
+        match self.stack.kind {
+            Kind::Compose => self.stack.running() < self.stack.containers.len(),
+            Kind::Swarm => self.stack.scaled_down().next().is_some(),
+        }
+    }
+
+    fn can_stop(&self) -> bool {
+        match self.stack.kind {
+            Kind::Compose => self.stack.running() > 0,
+            Kind::Swarm => self.stack.swarm.iter().any(|service| service.desired > 0),
+        }
+    }
+
+    /// "2 of 3": what runs of what should, and in words of what.
+    fn count(&self) -> String {
+        if self.stack.swarm.is_empty() {
+            return format!("{} of {}", self.stack.running(), self.stack.containers.len());
+        }
+        let running: u64 = self.stack.swarm.iter().map(|service| service.running).sum();
+        let desired: u64 = self.stack.swarm.iter().map(|service| service.desired).sum();
+        format!("{running} of {desired}")
+    }
+
     /// `/stacks/<name>/`.
     fn path(&self) -> String {
         format!("/stacks/{}/", escape(&self.stack.name))
@@ -105,7 +134,7 @@ fn shape(stack: &Stack) -> Value {
     json!({
         "name": stack.name, "kind": stack.kind, "type": stack.kind, "status": stack.status(),
         "services": stack.services, "containers": containers, "networks": stack.networks,
-        "volumes": stack.volumes, "running": stack.running(),
+        "volumes": stack.volumes, "swarm_services": stack.swarm, "running": stack.running(),
         "services_count": stack.services.len(), "containers_count": stack.containers.len(),
     })
 }

@@ -35,6 +35,8 @@ impl Bench {
         fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
             .unwrap();
         fs::write(root.join("etc/image"), name).unwrap();
+        // Two that are made within a second would share their layer.
+        fs::write(root.join("etc/made"), ulid::Ulid::new().to_string()).unwrap();
         fs::copy("/bin/busybox", root.join("bin/busybox"))
             .expect("a static busybox; `tests/run` installs busybox-static");
         for applet in APPLETS {

@@ -10,9 +10,10 @@ use crate::{
     docker::Removed,
     error::{AppError, Result},
     model::{
+        batch::{Item, ItemState},
         container::{Container, Status},
         image::Image,
-        names::ImageRef,
+        names::{ImageRef, RunId},
     },
 };
 
@@ -131,6 +132,54 @@ fn refused(image: &Image, containers: &[Container], force: bool) -> Option<Strin
             list(&stopped)
         )
     })
+}
+
+/// Fetches the newest image of this name from its registry; its id. Goes on when the browser that asked is gone.
+pub async fn pull(app: &App, actor: &Actor, name: &ImageRef) -> Result<String> {
+    refuse_id(name)?;
+    let (app, actor, name) = (app.clone(), actor.clone(), name.clone());
+    let task = tokio::spawn(async move {
+        let pulled = app.docker.pull(name.as_str()).await;
+        let problem = pulled.as_ref().err().map(ToString::to_string);
+        record(&app, &actor, "image_pull", name.as_str(), problem, json!({})).await?;
+        pulled.map_err(|error| {
+            AppError::Impossible(format!(
+                "The image {name} could not be fetched. Is there one of this name, and does this server reach its \
+                 registry? {error}"
+            ))
+        })?;
+        let inspect = app.docker.image(name.as_str()).await?.unwrap_or_default();
+        Ok(inspect["Id"].as_str().unwrap_or_default().to_owned())
+    });
+    task.await.map_err(AppError::internal)?
+}
+
+/// Begins to fetch it; the batch tells how that goes.
+pub fn begin_pull(app: &App, actor: &Actor, name: &ImageRef) -> Result<RunId> {
+    refuse_id(name)?;
+    let items = vec![Item::waiting("", name.as_str())];
+    let id = app.batches.begin(format!("Fetch image {name}"), "/images".to_owned(), items);
+    app.batches.set(&id, 0, ItemState::Working, String::new(), None);
+    let (app, actor, name, batch) = (app.clone(), actor.clone(), name.clone(), id.clone());
+    tokio::spawn(async move {
+        match pull(&app, &actor, &name).await {
+            Ok(_) => app.batches.set(&batch, 0, ItemState::Done, "It is here".to_owned(), None),
+            Err(error) => app.batches.set(&batch, 0, ItemState::Failed, error.to_string(), None),
+        }
+        app.batches.end(&batch);
+    });
+    Ok(id)
+}
+
+/// A registry knows names only.
+fn refuse_id(name: &ImageRef) -> Result<()> {
+    if name.as_str().starts_with("sha256:") {
+        return Err(AppError::field(
+            "image",
+            "Give the image's name, such as nginx:1.29; an id is known here only.",
+        ));
+    }
+    Ok(())
 }
 
 /// Deletes images that no name leads to and no container uses; with a label only those that have it.

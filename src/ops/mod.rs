@@ -16,6 +16,7 @@ mod host_paths;
 pub mod images;
 pub mod logs;
 pub mod network_backups;
+pub mod network_create;
 pub mod network_restores;
 pub mod networks;
 pub mod perform;

@@ -14,9 +14,7 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
-        containers, dashboard, events, explorer, images, job, jobs, login, logs, network_backups, networks, restores,
-        settings, stacks, statistics, tokens, vault, volume_actions, volumes,
+        api, audit, backups, batches, bulk, console, container, container_actions, container_changes, containers, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, network_backups, network_create, networks, restores, settings, stacks, statistics, tokens, vault, volume_actions, volumes,
     },
     session,
 };
@@ -119,10 +117,12 @@ fn pages() -> Router<App> {
         .route("/volumes/{name}/download", get(explorer::download))
         .route("/volumes/{name}/delete", get(volume_actions::confirm).post(volume_actions::delete_form))
         .route("/images", get(images::list))
+        .route("/images/-/pull", get(image_pull::form).post(image_pull::pull))
         .route("/images/-/delete", post(images::delete_many))
         .route("/images/-/clean-up", get(images::confirm_clean_up).post(images::clean_up))
         .route("/images/{id}/delete", get(images::confirm).post(images::delete_form))
-        .route("/networks", get(networks::list))
+        .route("/networks", get(networks::list).post(network_create::create))
+        .route("/networks/-/new", get(network_create::form))
         .route("/networks/{id}/backup", post(network_backups::back_up))
         .route("/networks/{id}/delete", get(networks::confirm).post(networks::delete))
         .route("/events", get(events::show))
@@ -178,9 +178,10 @@ fn json_api() -> Router<App> {
         .route("/api/volume/{name}/download", get(explorer::download))
         .route("/api/volume/{name}/delete", delete(volume_actions::delete_api))
         .route("/api/images", get(images::list))
+        .route("/api/images/pull", post(image_pull::pull))
         .route("/api/images/delete", post(images::delete_many))
         .route("/api/image/{id}/delete", delete(images::delete_api))
-        .route("/api/networks", get(networks::list))
+        .route("/api/networks", get(networks::list).post(network_create::create))
         .route("/api/network-backups", get(network_backups::list))
         .route("/api/network/restore", post(network_backups::restore))
         .route("/api/network/{id}/backup", post(network_backups::back_up))

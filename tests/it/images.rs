@@ -132,3 +132,104 @@ fn helper_containers_left_behind_are_removed_and_running_ones_are_not() {
     let list = admin.get("/api/containers").expect(200).to_string();
     assert!(!list.contains(&busy) && list.contains(&mine), "helpers are not in lists");
 }
+
+#[test]
+fn an_image_that_can_not_be_fetched_is_told_with_its_reason() {
+    let app = App::start();
+    let admin = app.admin();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let name = format!("{nobody}/team/web:3");
+    let why = admin.post("/api/images/pull", &json!({ "image": name })).error(422);
+    assert!(why.contains(&name) && why.contains("reach its registry") && why.contains("refused"), "{why}");
+    admin.post("/api/images/pull", &json!({ "image": "no/../good" })).error(400);
+    let id = format!("sha256:{}", "a".repeat(64));
+    assert!(admin.post("/api/images/pull", &json!({ "image": id })).error(400).contains("name"));
+    let page = admin.get("/images/-/pull");
+    let asked = admin.submit_form(&page, "Fetch image", &[("image", &name)]);
+    let address = asked.header("location").unwrap();
+    let result = crate::harness::wait_for("the refusal", || {
+        let page = admin.get(address);
+        page.text.contains("Not done").then_some(page)
+    });
+    assert!(result.text.contains("reach its registry"), "{}", result.text);
+}
+
+#[test]
+fn an_image_is_fetched_from_a_registry() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let registry = Registry::start("text of the image");
+    let name = format!("{}/team/web:3", registry.address);
+    let fetched = admin.post("/api/images/pull", &json!({ "image": name })).expect(200);
+    assert_eq!(fetched["id"], json!(id(&bench, &name)));
+    let image = find(&admin, fetched["id"].as_str().unwrap()).unwrap();
+    assert_eq!(image["tags"], json!([name]));
+    bench.docker(&["rmi", &name]);
+}
+
+/// As much of a registry as one image of one file needs; engines speak plain HTTP with this host.
+struct Registry {
+    address: std::net::SocketAddr,
+}
+
+impl Registry {
+    fn start(text: &str) -> Self {
+        use std::io::{BufRead, BufReader, Write};
+        let digest = |bytes: &[u8]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            let sum = crate::harness::run("sha256sum", &[file.path().to_str().unwrap()]);
+            format!("sha256:{}", &sum[..64])
+        };
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), text).unwrap();
+        let tar = folder.path().join("layer.tar");
+        let (inside, out) = (folder.path().to_str().unwrap(), tar.to_str().unwrap());
+        crate::harness::run("tar", &["-C", inside, "-cf", out, "file"]);
+        let layer = std::fs::read(&tar).unwrap();
+        let layer_digest = digest(&layer);
+        let config = json!({
+            "architecture": "amd64", "os": "linux", "config": { "Cmd": ["true"] },
+            "rootfs": { "type": "layers", "diff_ids": [layer_digest] },
+        });
+        let config = config.to_string().into_bytes();
+        let kind = "application/vnd.docker.distribution.manifest.v2+json";
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": kind,
+            "config": {
+                "mediaType": "application/vnd.docker.container.image.v1+json", "size": config.len(),
+                "digest": digest(&config),
+            },
+            "layers": [{
+                "mediaType": "application/vnd.docker.image.rootfs.diff.tar", "size": layer.len(),
+                "digest": layer_digest,
+            }],
+        });
+        let manifest = manifest.to_string().into_bytes();
+        let blobs = [(digest(&config), config), (digest(&layer), layer), (digest(&manifest), manifest)];
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let request = lines.next().unwrap_or_default();
+                lines.take_while(|line| !line.is_empty()).for_each(drop);
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                let wanted = path.rsplit('/').next().unwrap_or_default();
+                let found = blobs.iter().find(|(digest, _)| digest == wanted);
+                let found = found.or_else(|| path.contains("/manifests/").then_some(&blobs[2]));
+                let (digest, body) = found.cloned().unwrap_or_default();
+                let body = if request.starts_with("HEAD") { Vec::new() } else { body };
+                let length = found.map_or(0, |(_, body)| body.len());
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nDocker-Content-Digest: {digest}\r\n\
+                     Content-Length: {length}\r\nConnection: close\r\n\r\n"
+                );
+                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+            }
+        });
+        Self { address }
+    }
+}

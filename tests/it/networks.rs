@@ -255,3 +255,61 @@ fn a_network_is_backed_up_and_restored_without_javascript() {
     assert_eq!(admin.get(&address).texts("#now-h"), [format!("{net}-restored is back")]);
     bench.docker(&["network", "rm", &format!("{net}-restored")]);
 }
+
+#[test]
+fn a_network_is_made_as_it_is_wished() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let (name, subnet) = (bench.name("made"), own_subnet(216));
+    let label = bench.label().split_once('=').unwrap();
+    let wish = json!({
+        "name": name, "subnet": format!("{subnet}.0/24"), "gateway": format!("{subnet}.7"), "internal": true,
+        "labels": { (label.0): label.1, "tier": "back" }, "options": { "com.docker.network.driver.mtu": "1400" },
+    });
+    let made = admin.post("/api/networks", &wish).expect(200);
+    assert_eq!(made["id"], json!(bench.docker(&["network", "inspect", "-f", "{{.Id}}", &name]).trim()));
+    let settings = settings(&bench, &name);
+    assert_eq!((&settings["Driver"], &settings["Internal"]), (&json!("bridge"), &json!(true)));
+    assert_eq!(settings["IPAM"]["Config"][0]["Gateway"], format!("{subnet}.7").as_str());
+    assert_eq!(
+        (&settings["Labels"]["tier"], &settings["Options"]["com.docker.network.driver.mtu"]),
+        (&json!("back"), &json!("1400"))
+    );
+    assert!(admin.post("/api/networks", &wish).error(409).contains("exists"));
+
+    let other = bench.name("other");
+    let wrong = |field: &str, more: Value, status: u16| {
+        let mut body = json!({ "name": other });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = admin.post("/api/networks", &body).expect(status);
+        assert!(status != 400 || answer["fields"][field].is_string(), "{answer:#}");
+        assert!(!bench.exists("network", &other));
+        answer["error"].as_str().unwrap().to_owned()
+    };
+    wrong("name", json!({ "name": "a b" }), 400);
+    wrong("subnet", json!({ "subnet": "10.1.2.3" }), 400);
+    assert!(wrong("subnet", json!({ "subnet": "10.1.2.3/24" }), 400).contains("10.1.2.0/24"));
+    wrong("gateway", json!({ "subnet": format!("{subnet}.0/24"), "gateway": "10.9.9.9" }), 400);
+    wrong("gateway", json!({ "gateway": "10.9.9.9" }), 400);
+    let taken = wrong("", json!({ "subnet": format!("{subnet}.64/26") }), 409);
+    assert!(taken.contains(&name), "{taken}");
+    wrong("", json!({ "driver": "host" }), 409);
+
+    let page = admin.get("/networks/-/new");
+    let back = admin.submit_form(
+        &page,
+        "Make network",
+        &[("name", &other), ("subnet", "nonsense"), ("labels", "a=b\nc")],
+    );
+    assert_eq!((back.status, back.attributes("#n-subnet", "value")), (422, vec!["nonsense".to_owned()]));
+    assert_eq!(back.texts("#n-labels"), ["a=b c"]);
+    let labels = format!("{}\nnote=two words", bench.label());
+    let done = admin.submit_form(&back, "Make network", &[("subnet", ""), ("labels", &labels)]);
+    assert_eq!(done.status, 303, "{}", done.text);
+    let inspect = bench.docker(&["network", "inspect", "-f", "{{.Labels.note}}", &other]);
+    assert_eq!(inspect.trim(), "two words");
+    for network in [&name, &other] {
+        bench.docker(&["network", "rm", network]);
+    }
+}

@@ -60,7 +60,11 @@ impl Screen for BatchScreen {
     }
 
     fn nav(&self) -> Nav {
-        if self.back.starts_with("/stacks") { Nav::Stacks } else { Nav::Containers }
+        match self.back.as_str() {
+            "/stacks" => Nav::Stacks,
+            "/images" => Nav::Images,
+            _ => Nav::Containers,
+        }
     }
 }
 

@@ -166,6 +166,10 @@ fn asked(run: &Run) -> Value {
             "include_image": request.include_image,
         }),
         Request::Restore(request) => json!({ "progress_id": run.id, "backup_id": request.backup }),
+        Request::NetworkBackup(_) => json!({ "progress_id": run.id }),
+        Request::NetworkRestore(request) => {
+            json!({ "progress_id": run.id, "backup_id": request.backup })
+        }
         Request::Prune { .. } | Request::Redeploy { .. } => json!({ "progress_id": run.id }),
     }
 }

@@ -14,7 +14,10 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, audit, backups, batches, bulk, console, container, container_actions, container_changes, containers, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, network_backups, network_create, networks, restores, settings, stacks, statistics, tokens, vault, volume_actions, volumes,
+        api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
+        containers, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, network_backups,
+        network_create, networks, restores, settings, stacks, statistics, tokens, vault, volume_actions,
+        volumes,
     },
     session,
 };

@@ -88,6 +88,7 @@ fn monkey(source: &Path) -> [f64; 4] {
             manifest: manifest(),
             trigger: Trigger::Manual,
             note: String::new(),
+            schedule: None,
             sources: vec![("bench/volumes/data".to_owned(), source.to_owned())],
             image_of: None,
             spool: at("spool"),

@@ -5,6 +5,8 @@
 pub mod audit;
 pub mod backups;
 pub mod runs;
+pub mod schedule_runs;
+pub mod schedules;
 mod schema;
 pub mod settings;
 pub mod tokens;

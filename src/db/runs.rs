@@ -10,7 +10,7 @@ use super::{
     time, to_json, word,
 };
 use crate::model::{
-    names::RunId,
+    names::{RunId, ScheduleRunId},
     progress::{Level, Note},
     run::{Journal, Outcome, Run, State},
 };
@@ -35,6 +35,7 @@ struct Row {
     error: Option<String>,
     bytes: i64,
     address: String,
+    schedule_run: Option<String>,
 }
 
 impl Row {
@@ -56,6 +57,7 @@ impl Row {
             error: self.error,
             bytes: u64::try_from(self.bytes).unwrap_or(0),
             journal: json(&self.journal)?,
+            schedule_run: self.schedule_run.map(|id| word(&id)).transpose()?,
         })
     }
 
@@ -78,6 +80,7 @@ impl Row {
             error: run.error.clone(),
             bytes: bytes(run.bytes),
             address: run.address.clone(),
+            schedule_run: run.schedule_run.as_ref().map(ToString::to_string),
         })
     }
 }
@@ -122,6 +125,16 @@ pub fn in_states(connection: &mut Connection, states: &[State]) -> Result<Vec<Ru
     let words: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
     let rows = runs::table
         .filter(runs::state.eq_any(words))
+        .order(runs::id)
+        .select(Row::as_select())
+        .load(connection)?;
+    rows.into_iter().map(Row::run).collect()
+}
+
+/// All of one run of a schedule, in their order.
+pub fn of_schedule_run(connection: &mut Connection, id: &ScheduleRunId) -> Result<Vec<Run>, DbError> {
+    let rows = runs::table
+        .filter(runs::schedule_run.eq(id.as_str()))
         .order(runs::id)
         .select(Row::as_select())
         .load(connection)?;

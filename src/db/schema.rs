@@ -25,6 +25,30 @@ diesel::table! {
         error -> Nullable<Text>,
         bytes -> BigInt,
         address -> Text,
+        schedule_run -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    schedules (id) {
+        id -> Text,
+        name -> Text,
+        enabled -> Bool,
+        plan -> Text,
+        created -> BigInt,
+        since -> BigInt,
+    }
+}
+diesel::table! {
+    schedule_runs (id) {
+        id -> Text,
+        schedule -> Text,
+        name -> Text,
+        slot -> Nullable<BigInt>,
+        cause -> Text,
+        requested_by -> Text,
+        started -> BigInt,
+        finished -> Nullable<BigInt>,
+        report -> Text,
     }
 }
 diesel::table! {

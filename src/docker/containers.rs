@@ -10,7 +10,7 @@ use super::{
     error::DockerError,
 };
 use crate::model::{
-    container::{Action, Container, ImageInfo, Mount, PortMapping, StackInfo, Status},
+    container::{Action, Container, ImageInfo, Marks, Mount, PortMapping, StackInfo, Status},
     stack::Kind,
 };
 
@@ -177,6 +177,11 @@ fn container(row: &Value, own: Option<&str>) -> Container {
             }),
         created: row["Created"].as_i64().unwrap_or(0),
         is_self: own == Some(id.as_str()),
+        marks: Marks {
+            enable: labels["container-monkey.enable"] == "true",
+            exclude: labels["container-monkey.exclude"] == "true",
+            number: label("com.docker.compose.container-number").and_then(|number| number.parse().ok()),
+        },
         id,
     }
 }

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::vault::Storage;
+use super::{names::ScheduleId, vault::Storage};
 
 /// The small JSON in the snapshot's `description`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Meta {
     /// A note of the user.
     #[serde(default)]
     pub note: String,
+    /// The schedule that asked for it; only its rules ever delete it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleId>,
 }
 
 /// How a planned item ended.

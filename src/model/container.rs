@@ -36,6 +36,45 @@ pub struct Container {
     pub created: i64,
     /// The container this program runs in.
     pub is_self: bool,
+    /// What its labels say about backups.
+    #[serde(default, skip_serializing)]
+    pub marks: Marks,
+}
+
+#[cfg(test)]
+impl Container {
+    /// A running one with nothing special.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            id: format!("id of {name}"),
+            name: name.to_owned(),
+            image: "web".to_owned(),
+            image_info: ImageInfo { name: "web".to_owned(), id: "sha256:0".to_owned() },
+            status: Status::Running,
+            status_text: String::new(),
+            health: None,
+            ip_address: String::new(),
+            port_mappings: Vec::new(),
+            volumes: Vec::new(),
+            networks: Vec::new(),
+            stack_info: None,
+            created: 0,
+            is_self: false,
+            marks: Marks::default(),
+        }
+    }
+}
+
+/// What labels say about backups of a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Marks {
+    /// `container-monkey.enable=true`: schedules of labelled containers take it.
+    pub enable: bool,
+    /// `container-monkey.exclude=true`: no schedule ever takes it.
+    pub exclude: bool,
+    /// `com.docker.compose.container-number`.
+    pub number: Option<u32>,
 }
 
 /// Name and id of an image.

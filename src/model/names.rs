@@ -166,6 +166,49 @@ impl BackupRef {
     }
 }
 
+checked_name!(
+    /// The id of a schedule: a ULID.
+    ScheduleId,
+    |text| {
+        ulid::Ulid::from_string(text)
+            .map(|_| ())
+            .map_err(|_| "This is not the id of a schedule.".to_owned())
+    }
+);
+checked_name!(
+    /// The id of one run of a schedule: a ULID.
+    ScheduleRunId,
+    |text| {
+        ulid::Ulid::from_string(text)
+            .map(|_| ())
+            .map_err(|_| "This is not the id of a schedule’s run.".to_owned())
+    }
+);
+
+impl ScheduleId {
+    /// A new id.
+    pub fn generate() -> Self {
+        Self(ulid::Ulid::new().to_string())
+    }
+}
+
+impl ScheduleRunId {
+    /// A new id.
+    pub fn generate() -> Self {
+        Self(ulid::Ulid::new().to_string())
+    }
+}
+
+impl RunId {
+    /// So many new ids, in their order.
+    pub fn generate_many(count: usize) -> Vec<Self> {
+        let mut generator = ulid::Generator::new();
+        // It runs dry after 2^80 ids of one millisecond.
+        let next = || generator.generate().unwrap_or_else(|_| ulid::Ulid::new());
+        std::iter::repeat_with(next).take(count).map(|id| Self(id.to_string())).collect()
+    }
+}
+
 impl RunId {
     /// A new id.
     pub fn generate() -> Self {

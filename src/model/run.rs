@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     backup::{Trigger, words},
     manifest::Consistency,
-    names::RunId,
+    names::{RunId, ScheduleId, ScheduleRunId},
     progress::Note,
     restore,
     vault::Storage,
@@ -48,6 +48,9 @@ pub struct Run {
     pub bytes: u64,
     /// What the server must know if it dies meanwhile.
     pub journal: Journal,
+    /// The run of a schedule that it belongs to.
+    #[serde(default)]
+    pub schedule_run: Option<ScheduleRunId>,
 }
 
 /// Kinds of runs.
@@ -147,6 +150,9 @@ pub struct BackupRequest {
     /// The vault it goes into; `None` = the one that is chosen for new backups when it is made.
     #[serde(default)]
     pub storage: Option<Storage>,
+    /// The schedule that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleId>,
 }
 
 /// Back up one network.

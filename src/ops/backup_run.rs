@@ -14,7 +14,7 @@ use crate::{
         backup::{Backup, ItemState, Kind, State as BackupState, Trigger},
         container::Container,
         manifest::{Consistency, FORMAT, Item, ItemKind, Manifest},
-        run::{BackupRequest, Outcome, State},
+        run::{BackupRequest, Outcome, Request, State},
         vault::Storage,
     },
     worker::order::{Answer, BackupTask, Gate, Task},
@@ -64,6 +64,10 @@ pub(super) async fn write(
     let task = BackupTask {
         trigger: target.trigger,
         note: target.note,
+        schedule: match &job.run.request {
+            Request::Backup(request) => request.schedule.clone(),
+            _ => None,
+        },
         sources: plan.sources.clone(),
         image_of: target.image.then(|| container.to_owned()),
         spool: job.app.config.tmp_dir().join(job.run.id.as_str()),

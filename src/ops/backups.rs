@@ -115,6 +115,7 @@ pub async fn request(app: &App, actor: &Actor, id: &ContainerRef, options: Backu
         volumes: options.volumes,
         note: options.note.unwrap_or_default().chars().take(500).collect(),
         storage: Some(storage),
+        schedule: None,
     };
     let run = new_run(actor, Kind::Backup, container.name, Request::Backup(request));
     enqueue(app, actor, run).await
@@ -139,6 +140,7 @@ pub(super) fn new_run(actor: &Actor, kind: Kind, subject: String, request: Reque
         error: None,
         bytes: 0,
         journal: Journal::default(),
+        schedule_run: None,
     }
 }
 

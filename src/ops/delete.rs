@@ -184,7 +184,7 @@ async fn with_it(app: &App, how: Options, goes: Exclusive, deleted: &mut Deleted
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::container::{ImageInfo, Mount};
+    use crate::model::container::{ImageInfo, Marks, Mount};
 
     fn container(name: &str, image: &str, volume: &str) -> Container {
         Container {
@@ -207,6 +207,7 @@ mod tests {
             stack_info: None,
             created: 0,
             is_self: false,
+            marks: Marks::default(),
         }
     }
 

@@ -32,6 +32,7 @@ pub(super) async fn plan(restore: &Restore<'_>) -> Result<Option<Plan>> {
             volumes: Some(names),
             note: String::new(),
             storage: None,
+            schedule: None,
         };
         backup_run::plan(restore.job, &request).await?
     } else {

@@ -290,6 +290,7 @@ fn meta(plan: &BackupPlan, items: &[Tracked<'_>]) -> Meta {
         warnings,
         items: outcomes,
         note: plan.note.clone(),
+        schedule: plan.schedule.clone(),
     }
 }
 

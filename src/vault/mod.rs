@@ -27,6 +27,7 @@ use store::{LastSnapshot, Store};
 use crate::model::{
     backup::{Backup, Trigger},
     manifest::{ImageRecord, Manifest},
+    names::ScheduleId,
     progress::Note,
     vault::{Access, Location},
 };
@@ -52,6 +53,8 @@ pub struct BackupPlan {
     pub trigger: Trigger,
     /// A note of the user.
     pub note: String,
+    /// The schedule that asked for it.
+    pub schedule: Option<ScheduleId>,
     /// Where the data is.
     pub sources: Vec<Source>,
     /// Where the image is.

@@ -48,6 +48,7 @@ pub(super) fn run(
         manifest: task.manifest.clone(),
         trigger: task.trigger,
         note: task.note.clone(),
+        schedule: task.schedule.clone(),
         sources: sources
             .map(|(item, path)| {
                 // Links are not followed while reading, but the source itself may be one.

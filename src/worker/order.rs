@@ -10,6 +10,7 @@ use crate::model::{
     files::{ByteRange, Excerpt, InnerPath, Listing, StreamHead, Window},
     host_path::PathKind,
     manifest::{ImageRecord, Manifest},
+    names::ScheduleId,
     progress::{Note, Progress},
     vault::Access,
 };
@@ -168,6 +169,8 @@ pub struct BackupTask {
     pub trigger: Trigger,
     /// A note of the user.
     pub note: String,
+    /// The schedule that asked for it.
+    pub schedule: Option<ScheduleId>,
     /// Where the data is: item path and host path.
     pub sources: Vec<(String, PathBuf)>,
     /// The container's id when the image goes in.

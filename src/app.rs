@@ -70,6 +70,10 @@ pub struct App {
     pub settling: Arc<Mutex<()>>,
     /// What opens the vaults, or why one cannot be opened.
     pub vaults: Arc<Vaults>,
+    /// Wakes the clock of the schedules.
+    pub schedules: Arc<Notify>,
+    /// Held while schedules are started or ended.
+    pub scheduling: Arc<Mutex<()>>,
     place: Arc<OnceCell<Place>>,
     cancels: Arc<std::sync::Mutex<HashMap<RunId, CancellationToken>>>,
 }
@@ -102,6 +106,8 @@ impl App {
             unsettled: Arc::default(),
             settling: Arc::default(),
             vaults: Arc::default(),
+            schedules: Arc::default(),
+            scheduling: Arc::default(),
             place: Arc::default(),
             cancels: Arc::default(),
             config: Arc::new(config),
@@ -121,6 +127,7 @@ impl App {
             ops::vaults::prepare_at_start(&self, storage).await;
         }
         ops::recovery::run(&self).await?;
+        self.tasks.spawn(ops::schedules::clock::run(self.clone()));
         let app = self.clone();
         let perform = Perform::new(move |run| {
             let app = app.clone();

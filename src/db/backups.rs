@@ -130,6 +130,7 @@ mod tests {
             warnings: 0,
             items: Vec::new(),
             note: String::new(),
+            schedule: None,
         };
         Backup {
             id: id.to_owned(),

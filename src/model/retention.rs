@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     backup::{Backup, State, Trigger},
     names::ScheduleId,
+    vault::Storage,
 };
 
-/// How many to keep, per container. Each rule keeps the newest backup of each of its newest hours, days… that have
+/// How many to keep, per container and vault. Each rule keeps the newest backup of each of its newest hours, days… that have
 /// one; a backup stays if any rule keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -172,9 +173,9 @@ pub fn decide<'a>(
         .iter()
         .map(|backup| Decision { backup, keep: not_ours(backup, scope, now).into_iter().collect() })
         .collect();
-    let mut groups: BTreeMap<&str, Vec<&mut Decision<'a>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Storage, &str), Vec<&mut Decision<'a>>> = BTreeMap::new();
     for decision in decisions.iter_mut().filter(|decision| decision.goes()) {
-        groups.entry(&decision.backup.meta.container).or_default().push(decision);
+        groups.entry((decision.backup.storage, &decision.backup.meta.container)).or_default().push(decision);
     }
     for group in groups.into_values() {
         decide_group(group, rules, zone);

@@ -16,6 +16,7 @@ fn at(text: &str) -> DateTime<Utc> {
 fn backup(number: usize, container: &str, created: DateTime<Utc>, state: State) -> Backup {
     Backup {
         id: format!("{number:064x}"),
+        storage: Storage::Local,
         created,
         server_name: "nas".to_owned(),
         trigger: Trigger::Scheduled,

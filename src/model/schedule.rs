@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     backup::words, container::Container, manifest::Consistency, names::ScheduleId, retention::Rules,
-    timing::Timing,
+    timing::Timing, vault::Storage,
 };
 
 /// A clock that is further ahead of a slot's than this was wrong when that slot was taken.
@@ -46,7 +46,10 @@ pub struct Plan {
     /// How containers are kept still; `None` = as their label says, else not at all.
     #[serde(default)]
     pub consistency: Option<Consistency>,
-    /// What is kept.
+    /// The vault; `None` = the one that is chosen for new backups when it runs.
+    #[serde(default)]
+    pub storage: Option<Storage>,
+    /// What is kept, in each vault.
     pub rules: Rules,
 }
 

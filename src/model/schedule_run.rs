@@ -8,6 +8,7 @@ use super::{
     progress::{Level, Note},
     run::{Run, State},
     schedule::Cause,
+    vault::Storage,
 };
 
 /// One time that a schedule ran.
@@ -68,6 +69,9 @@ pub struct Removed {
     pub filename: String,
     /// Its container.
     pub container: String,
+    /// The vault.
+    #[serde(default)]
+    pub storage: Storage,
 }
 
 impl Report {

@@ -15,6 +15,7 @@ fn nightly() -> Schedule {
         zone: Berlin,
         selection: Selection::All,
         consistency: None,
+        storage: None,
         rules: Rules::last(7),
     };
     let made = at("2026-03-01T12:00:00");

@@ -19,6 +19,7 @@ fn nightly(taken: &str) -> Seen {
         zone: Berlin,
         selection: Selection::All,
         consistency: None,
+        storage: None,
         rules: Rules::last(7),
     };
     let made = at("2026-03-01T12:00:00");

@@ -28,6 +28,7 @@ pub mod restores;
 pub mod review;
 pub mod runs;
 mod safety;
+pub mod schedules;
 pub mod settings;
 pub mod stacks;
 pub mod stats;

@@ -278,6 +278,7 @@ pub(super) const fn operation(run: &Run) -> &'static str {
 /// Writes the outcome, the audit entry and the log line.
 pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()> {
     let (run, end) = (run.clone(), outcome.clone());
+    let scheduled = run.schedule_run.is_some();
     tracing::info!(run.id = %run.id, state = %outcome.state, bytes = outcome.bytes, "{} of {} ended", run.kind, run.subject);
     app.db
         .write(move |c| {
@@ -303,5 +304,8 @@ pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()>
         .await?;
     // Only now is it seen as ended, and what it could not bring back is somebody else's to do.
     app.unsettled.notify_one();
+    if scheduled {
+        app.schedules.notify_one();
+    }
     Ok(())
 }

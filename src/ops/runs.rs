@@ -104,6 +104,9 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
             db::runs::cancel_queued(c, &wanted)
         })
         .await?;
+    if was_queued && view.run.schedule_run.is_some() {
+        app.schedules.notify_one();
+    }
     if !was_queued && let Some(token) = app.running_token(id) {
         token.cancel();
     }

@@ -129,6 +129,11 @@ pub async fn retry(app: &App) -> Result<usize> {
     Ok(count)
 }
 
+/// Deletes backups from the vault. For who holds the catalog's lock and takes them out of the catalog, too.
+pub(super) async fn remove(app: &App, storage: Storage, ids: Vec<String>) -> Result<(), Failure> {
+    app.ask_vault(storage, Task::Forget { backups: ids }).await.map(drop)
+}
+
 /// Deletes backups from the vault, then from the catalog.
 pub async fn forget(
     app: &App,
@@ -138,7 +143,7 @@ pub async fn forget(
     names: &[String],
 ) -> Result<()> {
     let _alone = app.vaults.of(storage).catalog.lock().await;
-    let done = app.ask_vault(storage, Task::Forget { backups: ids.clone() }).await;
+    let done = remove(app, storage, ids.clone()).await;
     let problem = done.as_ref().err().map(ToString::to_string);
     let (actor, names) = (actor.clone(), names.to_vec());
     app.db

@@ -1,0 +1,300 @@
+//! The end of a schedule's run: when all its backups have ended, the old backups go that its rules do not keep, and
+//! then the space is freed. In steps that can be done again by whoever comes next, if somebody dies between them:
+//! what will go is written down before it goes.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use crate::{
+    app::App,
+    db::{self, Connection, DbError, audit::Entry},
+    error::Result,
+    model::{
+        backup::{Backup, Trigger},
+        names::{RunId, ScheduleId, ScheduleRunId},
+        progress::{Level, Note},
+        retention::{Scope, decide},
+        run::{Journal, Kind, Request, Run, State},
+        schedule::Schedule,
+        schedule_run::{Removed, Report, ScheduleRun},
+        vault::Storage,
+    },
+    ops::{settings, vaults},
+};
+
+use super::clock::deliver;
+
+/// Brings every run of a schedule to its end whose backups have ended; returns those.
+pub(super) async fn settle(app: &App, now: DateTime<Utc>) -> Result<Vec<ScheduleRun>> {
+    let mut ended = Vec::new();
+    for run in app.db.read(db::schedule_runs::unfinished).await? {
+        let id = run.id.clone();
+        if !app.db.read(move |c| backups_ended(c, &id)).await? {
+            continue;
+        }
+        if let Some(run) = end_one(app, &run, now).await? {
+            ended.push(run);
+        }
+    }
+    Ok(ended)
+}
+
+async fn end_one(app: &App, run: &ScheduleRun, now: DateTime<Utc>) -> Result<Option<ScheduleRun>> {
+    let server = settings::server_name(app).await?;
+    let (id, schedule) = (run.id.clone(), run.schedule.clone());
+    let storages = app.db.read(move |c| storages(c, &id, &schedule)).await?;
+    let (mut usable, mut problems) = (Vec::new(), Vec::new());
+    for storage in storages {
+        // What somebody removed with other tools must not count as a newer good one.
+        match vaults::refresh(app, storage).await {
+            Ok(_) => usable.push(storage),
+            Err(failure) => problems.push((storage, failure.message)),
+        }
+    }
+    let mut alone = Vec::new();
+    for storage in &usable {
+        alone.push(app.vaults.of(*storage).catalog.lock().await);
+    }
+    let id = run.id.clone();
+    let planned = app.db.write(move |c| plan_removal(c, &id, &server, now)).await?;
+    for storage in usable {
+        if let Err(why) = remove(app, storage, &planned).await {
+            problems.push((storage, why));
+        }
+    }
+    let id = run.id.clone();
+    let (run, prunes) = app.db.write(move |c| end(c, &id, &problems, now)).await?;
+    drop(alone);
+    deliver(app, prunes).await?;
+    Ok(run)
+}
+
+/// Removes those of the list that are in this vault; the sentence says why it could not be. To be called with the
+/// catalog locked.
+pub(super) async fn remove(app: &App, storage: Storage, list: &[Removed]) -> Result<(), String> {
+    let here = list.iter().filter(|removed| removed.storage == storage);
+    let ids: Vec<_> = here.map(|removed| removed.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    vaults::remove(app, storage, ids).await.map_err(|failure| failure.message)
+}
+
+/// The vaults that hold backups of its schedule; none when it has no good backup, because then nothing goes.
+fn storages(
+    c: &mut Connection,
+    id: &ScheduleRunId,
+    schedule: &ScheduleId,
+) -> Result<BTreeSet<Storage>, DbError> {
+    if saved(&db::runs::of_schedule_run(c, id)?).is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    Ok(storages_of(&db::backups::all(c)?, schedule))
+}
+
+/// The vaults that hold backups of this schedule.
+pub(super) fn storages_of(all: &[Backup], schedule: &ScheduleId) -> BTreeSet<Storage> {
+    let ours = all.iter().filter(|backup| backup.meta.schedule.as_ref() == Some(schedule));
+    ours.map(|backup| backup.storage).collect()
+}
+
+/// Whether none of its backups is queued or running.
+pub(super) fn backups_ended(c: &mut Connection, id: &ScheduleRunId) -> Result<bool, DbError> {
+    Ok(db::runs::of_schedule_run(c, id)?.iter().all(|run| run.state.is_final()))
+}
+
+/// Containers of which it has a good backup.
+fn saved(runs: &[Run]) -> Vec<String> {
+    let good = |run: &&Run| {
+        run.kind == Kind::Backup && matches!(run.state, State::Complete | State::CompleteWithWarnings)
+    };
+    runs.iter().filter(good).map(|run| run.subject.clone()).collect()
+}
+
+/// Writes down what will go and returns it; what is gone already is left out.
+pub(super) fn plan_removal(
+    c: &mut Connection,
+    id: &ScheduleRunId,
+    server: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<Removed>, DbError> {
+    let Some(run) = db::schedule_runs::get(c, id)? else { return Ok(Vec::new()) };
+    let containers = saved(&db::runs::of_schedule_run(c, id)?);
+    let all = db::backups::all(c)?;
+    let planned = match db::schedules::get(c, &run.schedule)? {
+        Some(schedule) => going(&all, server, &schedule, &containers, now),
+        // It was deleted meanwhile: its backups stay.
+        None => Vec::new(),
+    };
+    // Planned by somebody who died before it was done; some of it may be done.
+    let before: Vec<Removed> =
+        run.report.removing.iter().filter(|known| !planned.contains(known)).cloned().collect();
+    let removing: Vec<Removed> = before.into_iter().chain(planned).collect();
+    let there: HashSet<(Storage, &str)> =
+        all.iter().map(|backup| (backup.storage, backup.id.as_str())).collect();
+    let is_there = |removed: &&Removed| there.contains(&(removed.storage, removed.id.as_str()));
+    let left = removing.iter().filter(is_there).cloned().collect();
+    db::schedule_runs::report(c, id, &Report { removing, ..run.report }, None)?;
+    Ok(left)
+}
+
+/// What the schedule's rules do not keep.
+pub(super) fn going(
+    all: &[Backup],
+    server: &str,
+    schedule: &Schedule,
+    containers: &[String],
+    now: DateTime<Utc>,
+) -> Vec<Removed> {
+    let pinned = HashSet::new();
+    let scope = Scope { server, schedule: &schedule.id, containers, pinned: &pinned };
+    let decisions = decide(all, scope, &schedule.plan.rules, schedule.plan.zone, now);
+    let goes = decisions.iter().filter(|decision| decision.goes());
+    goes.map(|decision| Removed {
+        id: decision.backup.id.clone(),
+        filename: decision.backup.filename(),
+        container: decision.backup.meta.container.clone(),
+        storage: decision.backup.storage,
+    })
+    .collect()
+}
+
+/// Writes the end: what came of it, what was removed with its audit entries, and jobs that free the space.
+/// `problems`: the vaults in which nothing, or not everything, could be removed.
+pub(super) fn end(
+    c: &mut Connection,
+    id: &ScheduleRunId,
+    problems: &[(Storage, String)],
+    now: DateTime<Utc>,
+) -> Result<(Option<ScheduleRun>, Vec<RunId>), DbError> {
+    let Some(mut run) = db::schedule_runs::get(c, id)? else { return Ok((None, Vec::new())) };
+    let runs = db::runs::of_schedule_run(c, id)?;
+    run.report.count(&runs);
+    let failed = |removed: &Removed| problems.iter().any(|(storage, _)| removed.storage == *storage);
+    let (stuck, removed): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut run.report.removing).into_iter().partition(failed);
+    for (storage, why) in problems {
+        let text = format!("Old backups on {} storage could not be removed. {why}", storage.label());
+        run.report.notes.push(Note { level: Level::Error, text });
+    }
+    run.report.removed = removed;
+    run.finished = Some(now);
+    if !db::schedule_runs::report(c, id, &run.report, run.finished)? {
+        return Ok((None, Vec::new()));
+    }
+    for (storage, why) in problems {
+        let here: Vec<_> = stuck.iter().filter(|removed| removed.storage == *storage).cloned().collect();
+        let by = Tidier { actor: &run.requested_by, schedule: &run.name, run: Some(id) };
+        record(c, &by, &here, Some(why))?;
+    }
+    let by = Tidier { actor: &run.requested_by, schedule: &run.name, run: Some(id) };
+    let prunes = forget(c, &by, &run.report.removed, now)?;
+    Ok((Some(run), prunes))
+}
+
+/// Who removes backups.
+pub(super) struct Tidier<'a> {
+    /// The user's name, or "schedule".
+    pub(super) actor: &'a str,
+    /// The schedule's name.
+    pub(super) schedule: &'a str,
+    /// Its run.
+    pub(super) run: Option<&'a ScheduleRunId>,
+}
+
+/// Takes what was removed out of the catalog, with audit entries and jobs that free the space; these are to be
+/// delivered.
+pub(super) fn forget(
+    c: &mut Connection,
+    by: &Tidier<'_>,
+    removed: &[Removed],
+    now: DateTime<Utc>,
+) -> Result<Vec<RunId>, DbError> {
+    removed.iter().try_for_each(|removed| db::backups::remove(c, removed.storage, &removed.id))?;
+    record(c, by, removed, None)?;
+    let storages: BTreeSet<Storage> = removed.iter().map(|removed| removed.storage).collect();
+    storages.into_iter().map(|storage| queue_prune(c, by, storage, now)).collect()
+}
+
+/// One audit entry per container.
+pub(super) fn record(
+    c: &mut Connection,
+    by: &Tidier<'_>,
+    removed: &[Removed],
+    problem: Option<&str>,
+) -> Result<(), DbError> {
+    let mut by_container: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for removed in removed {
+        by_container.entry(&removed.container).or_default().push(&removed.filename);
+    }
+    if by_container.is_empty() && problem.is_some() {
+        by_container.insert(by.schedule, Vec::new());
+    }
+    for (container, names) in by_container {
+        let details = match problem {
+            None => json!({
+                "schedule": by.schedule, "schedule_run": by.run, "deleted_count": names.len(),
+                "deleted_backups": names,
+            }),
+            Some(_) => json!({ "schedule": by.schedule, "schedule_run": by.run, "to_delete": names }),
+        };
+        let entry = Entry {
+            operation: "cleanup",
+            actor: by.actor,
+            address: "",
+            target: container,
+            outcome: if problem.is_some() { "error" } else { "completed" },
+            error: problem,
+            details,
+        };
+        db::audit::record(c, &entry)?;
+    }
+    Ok(())
+}
+
+fn queue_prune(
+    c: &mut Connection,
+    by: &Tidier<'_>,
+    storage: Storage,
+    now: DateTime<Utc>,
+) -> Result<RunId, DbError> {
+    let run = Run {
+        id: RunId::generate(),
+        kind: Kind::Prune,
+        state: State::Queued,
+        trigger: Trigger::Scheduled,
+        requested_by: by.actor.to_owned(),
+        subject: format!("{} vault", storage.label()),
+        request: Request::Prune { storage },
+        created: now,
+        started: None,
+        finished: None,
+        backup_id: None,
+        backup_filename: None,
+        error: None,
+        bytes: 0,
+        journal: Journal::default(),
+        schedule_run: by.run.cloned(),
+    };
+    db::runs::insert(c, &run)?;
+    let entry = Entry {
+        operation: "prune",
+        actor: by.actor,
+        address: "",
+        target: &run.subject,
+        outcome: "started",
+        error: None,
+        details: json!({ "progress_id": run.id, "schedule_run": by.run }),
+    };
+    db::audit::record(c, &entry)?;
+    Ok(run.id)
+}
+
+/// Containers that have backups of this schedule.
+pub(super) fn containers_of(all: &[Backup], schedule: &ScheduleId) -> Vec<String> {
+    let ours = all.iter().filter(|backup| backup.meta.schedule.as_ref() == Some(schedule));
+    let names: BTreeSet<_> = ours.map(|backup| backup.meta.container.clone()).collect();
+    names.into_iter().collect()
+}

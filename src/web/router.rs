@@ -16,7 +16,7 @@ use super::{
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
         containers, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, network_backups,
-        network_create, networks, restores, settings, stacks, statistics, tokens, vault, volume_actions,
+        network_create, networks, restores, schedule, schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, tokens, vault, volume_actions,
         volumes,
     },
     session,
@@ -139,6 +139,19 @@ fn pages() -> Router<App> {
         .route("/jobs/{id}/live", get(job::live))
         .route("/jobs/{id}/events", get(job::events))
         .route("/jobs/{id}/cancel", get(job::confirm).post(job::cancel))
+        .route("/schedules", get(schedules::list).post(schedule::create))
+        .route("/schedules/new", get(schedule::new))
+        .route("/schedules/preview", post(schedule::preview))
+        .route("/schedules/runs/{id}", get(schedule_run::show))
+        .route("/schedules/{id}", get(schedule::show).post(schedule::save))
+        .route("/schedules/{id}/run", post(schedule_actions::run))
+        .route("/schedules/{id}/pause", post(schedule_actions::pause))
+        .route("/schedules/{id}/resume", post(schedule_actions::resume))
+        .route("/schedules/{id}/delete", get(schedule_actions::confirm_delete).post(schedule_actions::delete))
+        .route(
+            "/schedules/{id}/clean-up",
+            get(schedule_actions::confirm_clean_up).post(schedule_actions::clean_up),
+        )
         .route("/settings", get(settings::show))
         .route("/settings/tokens", get(tokens::list).post(tokens::create))
         .route("/settings/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
@@ -206,6 +219,21 @@ fn json_api() -> Router<App> {
         .route("/api/audit-logs/clear", delete(audit::clear_api))
         .route("/api/tokens", get(tokens::list).post(tokens::create))
         .route("/api/tokens/{id}", delete(tokens::revoke))
+        .route("/api/scheduler/config", get(schedule_api::config).post(schedule_api::configure))
+        .route("/api/scheduler/test", post(schedule_api::run_first))
+        .route("/api/scheduler/cleanup", post(schedule_api::clean_up_first))
+        .route("/api/schedules", get(schedules::list).post(schedule::create))
+        .route("/api/schedules/preview", post(schedule::preview))
+        .route(
+            "/api/schedules/{id}",
+            get(schedule::show).post(schedule::save).delete(schedule_actions::delete),
+        )
+        .route("/api/schedules/{id}/run", post(schedule_actions::run))
+        .route("/api/schedules/{id}/pause", post(schedule_actions::pause))
+        .route("/api/schedules/{id}/resume", post(schedule_actions::resume))
+        .route("/api/schedules/{id}/preview", get(schedule::show_preview))
+        .route("/api/schedules/{id}/cleanup", post(schedule_actions::clean_up))
+        .route("/api/schedule-runs/{id}", get(schedule_run::show))
         .route("/api/ui/settings", get(settings::all))
         .route("/api/ui/settings/{key}", get(settings::get).post(settings::set))
         .route("/api/runs", get(jobs::list))

@@ -31,6 +31,7 @@ use crate::{
 pub(super) enum Nav {
     Dashboard,
     Vault,
+    Schedules,
     Jobs,
     Audit,
     Containers,

@@ -164,7 +164,7 @@ pub(super) async fn enqueue(app: &App, actor: &Actor, run: Run) -> Result<Run> {
 fn asked(run: &Run) -> Value {
     match &run.request {
         Request::Backup(request) => json!({
-            "progress_id": run.id, "consistency": request.consistency, "volumes": request.volumes,
+            "progress_id": run.id, "storage_location": request.storage, "consistency": request.consistency, "volumes": request.volumes,
             "include_image": request.include_image,
         }),
         Request::Restore(request) => json!({ "progress_id": run.id, "backup_id": request.backup }),

@@ -16,8 +16,8 @@ use super::{
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
         containers, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, network_backups,
-        network_create, networks, restores, schedule, schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, tokens, vault, volume_actions,
-        volumes,
+        network_create, networks, restores, schedule, schedule_actions, schedule_api, schedule_run,
+        schedules, settings, stacks, statistics, tokens, vault, volume_actions, volumes,
     },
     session,
 };

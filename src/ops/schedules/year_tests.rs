@@ -16,6 +16,7 @@ use super::{
 use crate::{
     db::{self, Db, audit::Entry},
     model::{
+        audit::Filter,
         backup::{Backup, Kind, Meta, State as BackupState, Trigger},
         container::Container,
         names::{RunId, ScheduleId},
@@ -333,22 +334,22 @@ async fn check(world: &World, schedules: &[Schedule]) {
         let slots: BTreeSet<_> = history.iter().map(|run| run.slot.unwrap()).collect();
         assert_eq!(slots.len(), history.len(), "no slot twice");
     }
-    let audit = world.db.read(db::audit::all).await.unwrap();
-    let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let every = |c: &mut db::Connection| db::audit::page(c, &Filter::default(), 1_000_000, 0);
+    let mut audit = world.db.read(every).await.unwrap().0;
+    audit.reverse();
+    let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut deleted: Vec<String> = Vec::new();
-    for (operation, _, outcome, details) in &audit {
-        match operation.as_str() {
+    for record in audit {
+        let details: serde_json::Value = serde_json::from_str(&record.details).unwrap();
+        match record.operation.as_str() {
             "backup_scheduled" => {
                 let run = details["progress_id"].as_str().unwrap().to_owned();
-                told.entry(run).or_default().push(outcome);
+                told.entry(run).or_default().push(record.outcome);
             }
-            "cleanup" => deleted.extend(
-                details["deleted_backups"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|name| name.as_str().unwrap().to_owned()),
-            ),
+            "cleanup" => {
+                let names = details["deleted_backups"].as_array().unwrap();
+                deleted.extend(names.iter().map(|name| name.as_str().unwrap().to_owned()));
+            }
             _ => {}
         }
     }

@@ -50,6 +50,30 @@ pub enum Warning {
     },
 }
 
+impl Warning {
+    /// In words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::DidNotRun { schedule, slot } => {
+                let plan = &schedule.plan;
+                let slot = slot.with_timezone(&plan.zone).format("%-d %b %Y, %H:%M");
+                format!("{} should have run on {slot} and has not.", plan.name)
+            }
+            Self::NoBackup { container, schedule, days } => match days {
+                None => format!("{container} has no good backup, although {schedule} should make one."),
+                Some(0 | 1) => {
+                    format!("The last good backup of {container} is older than {schedule} should let it be.")
+                }
+                Some(days) => {
+                    format!(
+                        "No good backup of {container} for {days} days, although {schedule} should make one."
+                    )
+                }
+            },
+        }
+    }
+}
+
 /// Schedules that are overdue, then containers whose last good backup is older than two slots.
 pub fn warnings(
     schedules: &[Seen],

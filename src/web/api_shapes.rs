@@ -13,7 +13,7 @@ use crate::{
     },
     ops::{
         backups::Preview, dashboard::Stats, network_restores::Review as NetworkReview, restores::Review,
-        runs::RunView,
+        runs::RunView, schedules::View,
     },
 };
 
@@ -116,6 +116,7 @@ pub(super) fn run(run: &Run) -> Value {
         "created": run.created.to_rfc3339(), "started": run.started.map(|at| at.to_rfc3339()),
         "finished": run.finished.map(|at| at.to_rfc3339()), "backup_id": run.backup_id,
         "backup_filename": run.backup_filename, "error": run.error, "bytes": run.bytes,
+        "schedule_run": run.schedule_run,
     })
 }
 
@@ -175,13 +176,19 @@ fn overall(progress: &Progress) -> u32 {
 }
 
 /// `GET /api/dashboard-stats`.
-pub(super) fn dashboard(stats: &Stats) -> Value {
+pub(super) fn dashboard(stats: &Stats, schedules: &[View], warnings: &[String]) -> Value {
+    let next = schedules.iter().filter_map(|view| Some((view.next?, &view.schedule.plan.name))).min();
+    let next_run = next.map(|(at, _)| at.to_rfc3339());
     let running = stats.containers.iter().filter(|container| container.status == Status::Running).count();
     let total = stats.containers.len();
     json!({
         "containers": { "total": total, "running": running, "stopped": total - running },
         "images": stats.images, "volumes": stats.volumes, "networks": stats.networks, "stacks": stats.stacks,
-        "backups": stats.backups, "schedule": { "enabled": false, "next_run": Value::Null },
+        "backups": stats.backups, "schedule": {
+            "enabled": schedules.iter().any(|view| view.schedule.enabled), "next_run": next_run,
+            "next": next.map(|(_, name)| name), "count": schedules.len(), "warnings": warnings,
+        },
+        "scheduler_next_run": next_run,
         "vault": { "size": stats.size, "stored_size": stats.stored_size, "disk": stats.disk },
         "containers_qty": total, "running_containers": running, "stopped_containers": total - running,
         "images_qty": stats.images, "volumes_qty": stats.volumes, "networks_qty": stats.networks,

@@ -27,6 +27,11 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/runs", Scope::Read),
     (Method::GET, "/api/runs/{id}", Scope::Read),
     (Method::GET, "/jobs/{id}/events", Scope::Read),
+    (Method::GET, "/api/scheduler/config", Scope::Read),
+    (Method::GET, "/api/schedules", Scope::Read),
+    (Method::GET, "/api/schedules/{id}", Scope::Read),
+    (Method::GET, "/api/schedules/{id}/preview", Scope::Read),
+    (Method::GET, "/api/schedule-runs/{id}", Scope::Read),
     (Method::GET, "/api/ui/settings", Scope::Read),
     (Method::GET, "/api/ui/settings/{key}", Scope::Read),
     // Logs may hold anything; settings of containers hold passwords and stay with `admin`.
@@ -36,6 +41,8 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/vaults/local/refresh", Scope::Operate),
     (Method::POST, "/api/backup/{id}", Scope::Operate),
     (Method::POST, "/api/backup-progress/{id}/cancel", Scope::Operate),
+    (Method::POST, "/api/scheduler/test", Scope::Operate),
+    (Method::POST, "/api/schedules/{id}/run", Scope::Operate),
     // Start, stop, kill, restart, pause, resume; of several also back up and delete, see `bulk`.
     (Method::POST, "/api/container/{id}/{action}", Scope::Operate),
     (Method::POST, "/api/stack/{name}/{action}", Scope::Operate),

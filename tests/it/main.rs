@@ -30,6 +30,7 @@ mod matrix;
 mod networks;
 mod pages;
 mod redeploy;
+mod schedules;
 mod security;
 mod sign_in;
 mod stacks;

@@ -143,6 +143,7 @@ fn queue(
         state: State::Queued,
         trigger: Trigger::Scheduled,
         requested_by: by.name().to_owned(),
+        address: by.address().to_owned(),
         subject: container.to_owned(),
         request: Request::Backup(request),
         created: run.started,

@@ -266,6 +266,7 @@ fn queue_prune(
         state: State::Queued,
         trigger: Trigger::Scheduled,
         requested_by: by.actor.to_owned(),
+        address: String::new(),
         subject: format!("{} vault", storage.label()),
         request: Request::Prune { storage },
         created: now,

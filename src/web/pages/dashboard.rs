@@ -1,22 +1,30 @@
 //! The dashboard: is everything safe, and what needs me?
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use askama::Template;
 use axum::{extract, response::Response};
 use serde_json::json;
 
-use super::jobs;
+use super::{
+    jobs,
+    schedules::{slot, until},
+};
 use crate::{
     app::App,
     error::Result,
     model::{
         backup::Backup,
         container::{Container, Status},
+        names::ScheduleId,
         progress::Progress,
         run::{Kind, Run, State},
+        schedule_warning::Warning,
     },
-    ops::{Actor, backups, dashboard, runs},
+    ops::{
+        Actor, backups, dashboard, runs,
+        schedules::{self, View},
+    },
     web::{
         api_shapes,
         format::{When, size},
@@ -106,6 +114,11 @@ struct DashboardScreen {
     size: String,
     stored: String,
     ratio: String,
+    /// Schedules that did not run.
+    warnings: Vec<String>,
+    schedules: usize,
+    /// When the next one runs, how long that is, its name and address.
+    next: Option<(String, String, String, ScheduleId)>,
 }
 
 impl DashboardScreen {
@@ -137,6 +150,14 @@ impl Screen for DashboardScreen {
     }
 }
 
+/// The schedule that runs next.
+fn next(shell: &Shell, views: &[View]) -> Option<(String, String, String, ScheduleId)> {
+    let first = views.iter().filter_map(|view| Some((view.next?, &view.schedule)));
+    let (at, schedule) = first.min_by_key(|(at, _)| *at)?;
+    let when = slot(at, schedule.plan.zone, shell.now);
+    Some((when, until(at, shell.now), schedule.plan.name.clone(), schedule.id.clone()))
+}
+
 /// `GET /` and `GET /api/dashboard-stats`.
 pub(in crate::web) async fn show(
     _: Actor,
@@ -148,6 +169,15 @@ pub(in crate::web) async fn show(
     let (latest, _) = runs::list(&app, LOOK_BACK, 0).await?;
     let active = runs::active(&app).await?;
     let count = |status| stats.containers.iter().filter(|container| container.status == status).count();
+    let views = schedules::list(&app, shell.now).await?;
+    let warnings = schedules::warnings::all(&app, &stats.containers, shell.now).await?;
+    let promised: HashMap<&str, &Warning> = warnings
+        .iter()
+        .filter_map(|warning| match warning {
+            Warning::NoBackup { container, .. } => Some((container.as_str(), warning)),
+            Warning::DidNotRun { .. } => None,
+        })
+        .collect();
     let (mut protected, mut stale) = (0, 0);
     let mut attention = Vec::new();
     for container in &stats.containers {
@@ -159,6 +189,8 @@ pub(in crate::web) async fn show(
         let ago = backup.map(|backup| shell.when(backup.created).ago);
         if let Some(why) = failure(&latest, container, backup) {
             attention.push(Attention::new(container, 0, ("bad", "tri"), why));
+        } else if let Some(warning) = promised.get(container.name.as_str()) {
+            attention.push(Attention::new(container, 0, ("warn", "tri"), warning.words()));
         } else if let (true, Some(ago)) = (old, &ago) {
             attention.push(Attention::new(container, 1, ("warn", ""), format!("Last backup {ago}")));
         } else if backup.is_none() {
@@ -172,7 +204,8 @@ pub(in crate::web) async fn show(
     } else {
         String::new()
     };
-    let json = api_shapes::dashboard(&stats);
+    let told: Vec<String> = warnings.iter().map(Warning::words).collect();
+    let json = api_shapes::dashboard(&stats, &views, &told);
     let more = attention.len().saturating_sub(5);
     attention.truncate(5);
     let screen = DashboardScreen {
@@ -201,6 +234,13 @@ pub(in crate::web) async fn show(
         size: size(stats.size),
         stored: size(stats.stored_size),
         ratio,
+        warnings: warnings
+            .iter()
+            .filter(|warning| matches!(warning, Warning::DidNotRun { .. }))
+            .map(Warning::words)
+            .collect(),
+        schedules: views.len(),
+        next: next(&shell, &views),
     };
     shell.show(&screen, render, |_| json!(json)).await
 }

@@ -246,7 +246,7 @@ fn after_a_power_cut_every_backup_has_ended_once() {
     let admin = app.admin();
     let run = ended(&admin, started["schedule_run"]["id"].as_str().unwrap());
     assert_eq!((run["complete"].as_u64(), run["failed"].as_u64()), (Some(2), Some(1)), "{run:#}");
-    assert_eq!(run["runs"][0]["status"], "error", "{run:#}");
+    assert_eq!(run["runs"][0]["status"], "failed", "{run:#}");
     for name in [&second, &third] {
         assert_eq!(backups(&admin, name).len(), 1, "{name}");
     }

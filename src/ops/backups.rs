@@ -164,15 +164,16 @@ pub(super) async fn enqueue(app: &App, actor: &Actor, run: Run) -> Result<Run> {
 fn asked(run: &Run) -> Value {
     match &run.request {
         Request::Backup(request) => json!({
-            "progress_id": run.id, "storage_location": request.storage, "consistency": request.consistency, "volumes": request.volumes,
-            "include_image": request.include_image,
+            "progress_id": run.id, "storage_location": request.storage, "consistency": request.consistency,
+            "volumes": request.volumes, "include_image": request.include_image,
         }),
         Request::Restore(request) => json!({ "progress_id": run.id, "backup_id": request.backup }),
-        Request::NetworkBackup(_) => json!({ "progress_id": run.id }),
         Request::NetworkRestore(request) => {
             json!({ "progress_id": run.id, "backup_id": request.backup })
         }
-        Request::Prune { .. } | Request::Redeploy { .. } => json!({ "progress_id": run.id }),
+        Request::NetworkBackup(_) | Request::Prune { .. } | Request::Redeploy { .. } => {
+            json!({ "progress_id": run.id })
+        }
     }
 }
 

@@ -31,7 +31,10 @@ use crate::{
 pub(super) async fn router(app: &App) -> Result<Router> {
     let limits = Limits::new(app);
     let sessions = session::layer(app, &app.config.config_dir().join("sessions.db")).await?;
-    let closed = pages().merge(json_api()).route_layer(from_extractor_with_state::<Actor, App>(app.clone()));
+    let closed = pages()
+        .merge(schedule_pages())
+        .merge(json_api())
+        .route_layer(from_extractor_with_state::<Actor, App>(app.clone()));
     Ok(closed
         .merge(open(app, &limits))
         .fallback(not_found)
@@ -139,6 +142,19 @@ fn pages() -> Router<App> {
         .route("/jobs/{id}/live", get(job::live))
         .route("/jobs/{id}/events", get(job::events))
         .route("/jobs/{id}/cancel", get(job::confirm).post(job::cancel))
+        .route("/settings", get(settings::show))
+        .route("/settings/tokens", get(tokens::list).post(tokens::create))
+        .route("/settings/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
+        .route("/settings/account", post(settings::account))
+        .route("/settings/password-rules", post(settings::rules))
+        .route("/settings/server-name", post(settings::server_name))
+        .route("/preferences/theme", post(settings::theme))
+        .route("/fragments/vitals", get(jobs::vitals))
+        .route("/fragments/jobpill", get(jobs::pill))
+}
+
+fn schedule_pages() -> Router<App> {
+    Router::new()
         .route("/schedules", get(schedules::list).post(schedule::create))
         .route("/schedules/new", get(schedule::new))
         .route("/schedules/preview", post(schedule::preview))
@@ -152,15 +168,6 @@ fn pages() -> Router<App> {
             "/schedules/{id}/clean-up",
             get(schedule_actions::confirm_clean_up).post(schedule_actions::clean_up),
         )
-        .route("/settings", get(settings::show))
-        .route("/settings/tokens", get(tokens::list).post(tokens::create))
-        .route("/settings/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
-        .route("/settings/account", post(settings::account))
-        .route("/settings/password-rules", post(settings::rules))
-        .route("/settings/server-name", post(settings::server_name))
-        .route("/preferences/theme", post(settings::theme))
-        .route("/fragments/vitals", get(jobs::vitals))
-        .route("/fragments/jobpill", get(jobs::pill))
 }
 
 fn json_api() -> Router<App> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{App, Bench, Browser, Client, Options, run, wait_for};
 
 /// Makes a schedule for these containers; its id.
-fn make(admin: &Client, more: Value, containers: &[&str]) -> String {
+fn make(admin: &Client, more: &Value, containers: &[&str]) -> String {
     let mut plan = json!({
         "name": "Nightly", "schedule_type": "daily", "hour": 3, "minute": 0, "lifecycle": 1,
         "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, "selection": "named", "containers": containers,
@@ -172,7 +172,7 @@ fn a_recreated_container_stays_in_and_a_gone_one_is_told() {
     let old = bench.run("shop_web_1", &labels, &[]);
     let plain = bench.run("plain", &[], &[]);
     let gone = bench.run("gone", &[], &[]);
-    let id = make(&admin, json!({}), &[&old, &plain, &gone]);
+    let id = make(&admin, &json!({}), &[&old, &plain, &gone]);
     for name in [&old, &plain, &gone] {
         bench.docker(&["rm", "-f", name]);
     }
@@ -207,9 +207,9 @@ fn a_slot_is_kept_and_a_paused_schedule_waits() {
     let app = App::start_with(Options::default().with("TZ", "Asia/Kathmandu"));
     let admin = app.admin();
     let web = bench.run("web", &[], &[]);
-    let id = make(&admin, json!({ "schedule_type": "cron", "cron": "* * * * *" }), &[&web]);
+    let id = make(&admin, &json!({ "schedule_type": "cron", "cron": "* * * * *" }), &[&web]);
     let paused =
-        make(&admin, json!({ "schedule_type": "cron", "cron": "* * * * *", "name": "Off" }), &[&web]);
+        make(&admin, &json!({ "schedule_type": "cron", "cron": "* * * * *", "name": "Off" }), &[&web]);
     admin.post(&format!("/api/schedules/{paused}/pause"), &json!({})).expect(200);
     let schedule = admin.get(&format!("/api/schedules/{id}")).expect(200);
     assert!(schedule["next_run"].as_str().unwrap().ends_with("+05:45"), "{schedule:#}");
@@ -235,7 +235,7 @@ fn after_a_power_cut_every_backup_has_ended_once() {
     run("dd", &["if=/dev/urandom", &large, "bs=1M", "count=120", "status=none"]);
     let first = bench.run("aaa", &["-v", &format!("{volume}:/data")], &[]);
     let (second, third) = (bench.run("bbb", &[], &[]), bench.run("ccc", &[], &[]));
-    let id = make(&admin, json!({}), &[&first, &second, &third]);
+    let id = make(&admin, &json!({}), &[&first, &second, &third]);
     let started = admin.post(&format!("/api/schedules/{id}/run"), &json!({})).expect(202);
     admin.post(&format!("/api/schedules/{id}/run"), &json!({})).error(409);
     let job = started["runs"][0]["progress_id"].as_str().unwrap();
@@ -263,7 +263,7 @@ fn the_form_saves_as_it_is_changed() {
     let app = App::start();
     let admin = app.admin();
     let web = bench.run("web", &[], &[]);
-    let id = make(&admin, json!({}), &[&web]);
+    let id = make(&admin, &json!({}), &[&web]);
     let config = || admin.get(&format!("/api/schedules/{id}")).expect(200);
     let browser = Browser::open(app.address());
     browser.sign_in();

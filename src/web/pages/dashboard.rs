@@ -158,6 +158,12 @@ fn next(shell: &Shell, views: &[View]) -> Option<(String, String, String, Schedu
     Some((when, until(at, shell.now), schedule.plan.name.clone(), schedule.id.clone()))
 }
 
+/// How much smaller the vault is than what is in it; empty when it is not.
+fn ratio(size: u64, stored: u64) -> String {
+    let tenths = (size * 10).checked_div(stored).unwrap_or(0);
+    if tenths > 10 { format!("{}.{} × smaller", tenths / 10, tenths % 10) } else { String::new() }
+}
+
 /// `GET /` and `GET /api/dashboard-stats`.
 pub(in crate::web) async fn show(
     _: Actor,
@@ -198,12 +204,6 @@ pub(in crate::web) async fn show(
         }
     }
     attention.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
-    let ratio = if stats.stored_size > 0 && stats.size * 10 / stats.stored_size > 10 {
-        let tenths = stats.size * 10 / stats.stored_size;
-        format!("{}.{} × smaller", tenths / 10, tenths % 10)
-    } else {
-        String::new()
-    };
     let told: Vec<String> = warnings.iter().map(Warning::words).collect();
     let json = api_shapes::dashboard(&stats, &views, &told);
     let more = attention.len().saturating_sub(5);
@@ -233,7 +233,7 @@ pub(in crate::web) async fn show(
         backups: stats.backups,
         size: size(stats.size),
         stored: size(stats.stored_size),
-        ratio,
+        ratio: ratio(stats.size, stats.stored_size),
         warnings: warnings
             .iter()
             .filter(|warning| matches!(warning, Warning::DidNotRun { .. }))

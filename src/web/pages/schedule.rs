@@ -68,6 +68,7 @@ pub(super) struct Side {
 
 #[derive(Template)]
 #[template(path = "schedules/edit.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each shows or hides one thing of the page")]
 struct EditScreen {
     id: Option<ScheduleId>,
     enabled: bool,

@@ -79,6 +79,13 @@ impl Bench {
 
     /// `docker …`, which must succeed; returns what it printed.
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        let output = try_run("docker", arguments);
+        if output.status.success() {
+            return String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        }
+        // Under load the engine's storage driver may find a directory of a removed container not empty yet.
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(complaint.contains("failed to remove root filesystem"), "docker {arguments:?}: {complaint}");
         run("docker", arguments)
     }
 

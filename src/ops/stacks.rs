@@ -213,27 +213,46 @@ pub async fn begin(app: &App, actor: &Actor, name: &str, wish: Wish) -> Result<R
         containers::refuse_self(own, true)?;
     }
     let ordered = ordered(app, stack).await?;
-    let verb = match wish {
-        Wish::Start => "Start",
-        Wish::Stop => "Stop",
-        Wish::Restart => "Restart",
-        _ => "Remove",
-    };
     let items: Vec<Item> = plan(&ordered, wish).into_iter().map(|(_, item)| item).collect();
-    let id = app.batches.begin(format!("{verb} stack {name}"), "/stacks".to_owned(), items);
     let details = json!({ "containers": ordered.containers.len(), "delete_volumes": wish == Wish::Delete { volumes: true } });
-    let operation = format!("stack_{}", if verb == "Remove" { "delete" } else { verb }).to_lowercase();
-    note(app, actor, &operation, name, "started", None, details).await?;
-    let (app, actor, batch, name) = (app.clone(), actor.clone(), id.clone(), name.to_owned());
+    let (engine, who) = (app.clone(), actor.clone());
+    let work = async move |batch: RunId| work(&engine, &who, &batch, ordered, wish).await;
+    carry_out(app, actor, name, wish, (items, details), work).await
+}
+
+/// Begins a batch for these items and does the work, which ends it. The audit log gets the beginning, with these
+/// details, and the end.
+pub(super) async fn carry_out<W>(
+    app: &App,
+    actor: &Actor,
+    name: &str,
+    wish: Wish,
+    (items, details): (Vec<Item>, Value),
+    work: impl FnOnce(RunId) -> W,
+) -> Result<RunId>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let (verb, operation) = match wish {
+        Wish::Start => ("Start", "stack_start"),
+        Wish::Stop => ("Stop", "stack_stop"),
+        Wish::Restart => ("Restart", "stack_restart"),
+        Wish::Delete { .. } => ("Remove", "stack_delete"),
+        Wish::BackUp => return Err(AppError::internal("a backup is no action on a stack")),
+    };
+    let batch = app.batches.begin(format!("{verb} stack {name}"), "/stacks".to_owned(), items);
+    note(app, actor, operation, name, "started", None, details).await?;
+    let work = work(batch.clone());
+    let (app, actor, id, name) = (app.clone(), actor.clone(), batch.clone(), name.to_owned());
     tokio::spawn(async move {
-        work(&app, &actor, &batch, ordered, wish).await;
-        let failed = failures(&app, &batch);
+        work.await;
+        let failed = failures(&app, &id);
         let outcome = if failed.is_none() { "completed" } else { "error" };
-        if let Err(error) = note(&app, &actor, &operation, &name, outcome, failed, json!({})).await {
+        if let Err(error) = note(&app, &actor, operation, &name, outcome, failed, json!({})).await {
             tracing::error!(error = crate::error::chain(&error), "the audit log could not be written");
         }
     });
-    Ok(id)
+    Ok(batch)
 }
 
 /// What an item of the batch is.
@@ -354,7 +373,7 @@ async fn work(app: &App, actor: &Actor, batch: &RunId, ordered: Ordered, wish: W
 }
 
 /// Writes the end of a network or volume into the audit log.
-async fn removed(
+pub(super) async fn removed(
     app: &App,
     actor: &Actor,
     operation: &str,

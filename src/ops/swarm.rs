@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::{
     Actor,
-    containers::record,
-    stacks::{Stack, Wish},
+    stacks::{self, Stack, Wish},
 };
 use crate::{
     app::App,
+    docker::DockerError,
     error::{AppError, Result},
     model::{
         batch::{Item, ItemState},
@@ -42,20 +42,13 @@ pub(super) async fn begin(app: &App, actor: &Actor, stack: Stack, wish: Wish) ->
     if let Some(own) = stack.containers.iter().find(|container| container.is_self) {
         super::containers::refuse_self(own, matches!(wish, Wish::Delete { .. }))?;
     }
-    let (verb, operation) = match wish {
-        Wish::Start => ("Start", "stack_start"),
-        Wish::Stop => ("Stop", "stack_stop"),
-        Wish::Restart => ("Restart", "stack_restart"),
-        _ => ("Remove", "stack_delete"),
-    };
     let (parts, items): (Vec<_>, Vec<_>) = plan(&stack, wish).into_iter().unzip();
-    let id = app.batches.begin(format!("{verb} stack {name}"), "/stacks".to_owned(), items);
     let details = json!({
         "services": stack.services, "delete_volumes": wish == Wish::Delete { volumes: true },
     });
-    record(app, actor, operation, &name, None, details).await?;
-    tokio::spawn(work(app.clone(), id.clone(), name, parts, wish));
-    Ok(id)
+    let (engine, who, stack) = (app.clone(), actor.clone(), name.clone());
+    let work = async move |batch: RunId| work(&engine, &who, &batch, &stack, parts, wish).await;
+    stacks::carry_out(app, actor, &name, wish, (items, details), work).await
 }
 
 fn plan(stack: &Stack, wish: Wish) -> Vec<(Part, Item)> {
@@ -77,29 +70,26 @@ fn plan(stack: &Stack, wish: Wish) -> Vec<(Part, Item)> {
     parts
 }
 
-async fn work(app: App, batch: RunId, stack: String, parts: Vec<Part>, wish: Wish) {
-    let mut gone = false;
+async fn work(app: &App, actor: &Actor, batch: &RunId, stack: &str, parts: Vec<Part>, wish: Wish) {
     for (place, part) in parts.iter().enumerate() {
-        app.batches.set(&batch, place, ItemState::Working, String::new(), None);
+        app.batches.set(batch, place, ItemState::Working, String::new(), None);
         let done = match part {
-            Part::Service(service) => act(&app, service, wish).await,
-            Part::Network(_) | Part::Volume(_) if !gone => {
-                // Both are in use until the last container has ended.
-                let waited = app.docker.wait_stack_gone(&stack, PATIENCE).await;
-                gone = waited.is_ok();
-                match waited {
-                    Ok(()) => remove(&app, part).await,
-                    Err(error) => Err(error.into()),
-                }
+            Part::Service(service) => act(app, service, wish).await,
+            Part::Network(name) => {
+                let removal = app.docker.remove_network(name);
+                remove(app, actor, stack, "network_delete", name, removal).await
             }
-            part => remove(&app, part).await,
+            Part::Volume(name) => {
+                let removal = app.docker.remove_volume(name);
+                remove(app, actor, stack, "volume_delete", name, removal).await
+            }
         };
         match done {
-            Ok(text) => app.batches.set(&batch, place, ItemState::Done, text, None),
-            Err(error) => app.batches.set(&batch, place, ItemState::Failed, error.to_string(), None),
+            Ok(text) => app.batches.set(batch, place, ItemState::Done, text, None),
+            Err(error) => app.batches.set(batch, place, ItemState::Failed, error.to_string(), None),
         }
     }
-    app.batches.end(&batch);
+    app.batches.end(batch);
 }
 
 async fn act(app: &App, service: &Service, wish: Wish) -> Result<String> {
@@ -124,22 +114,28 @@ async fn act(app: &App, service: &Service, wish: Wish) -> Result<String> {
             docker.restart_service(&service.id, PATIENCE).await?;
             Ok("Restarted".to_owned())
         }
-        Wish::Delete { .. } | Wish::BackUp => {
+        Wish::Delete { .. } => {
             docker.remove_service(&service.id).await?;
             Ok("Removed".to_owned())
         }
+        Wish::BackUp => Err(AppError::internal("a service has no backup")),
     }
 }
 
-async fn remove(app: &App, part: &Part) -> Result<String> {
-    let removed = match part {
-        Part::Network(name) => app.docker.remove_network(name).await,
-        Part::Volume(name) => app.docker.remove_volume(name).await,
-        Part::Service(service) => app.docker.remove_service(&service.id).await,
-    };
-    match removed {
+/// Removes a network or volume, once no container of the stack is left: until then it is in use.
+async fn remove(
+    app: &App,
+    actor: &Actor,
+    stack: &str,
+    operation: &str,
+    name: &str,
+    removal: impl Future<Output = std::result::Result<(), DockerError>>,
+) -> Result<String> {
+    app.docker.wait_stack_gone(stack, PATIENCE).await?;
+    let done = match removal.await {
         // Swarm may have been quicker.
-        Ok(()) | Err(crate::docker::DockerError::NotFound(_)) => Ok("Removed".to_owned()),
-        Err(error) => Err(error.into()),
-    }
+        Err(DockerError::NotFound(_)) => Ok(()),
+        done => done,
+    };
+    stacks::removed(app, actor, operation, name, done).await
 }

@@ -243,4 +243,16 @@ fn services_of_a_swarm_stack_are_scaled_restarted_and_removed() {
     let done = admin.delete(&format!("{}?delete_volumes=true", path("delete"))).expect(200);
     assert_eq!(done["success"], true, "{done:#}");
     assert!(stack().is_null() && !bench.exists("volume", &volume));
+    // The audit log says what was begun and how it ended, the newest first.
+    let told = |operation: &str, target: &str| {
+        let log =
+            admin.get(&format!("/api/audit-logs?operation_type={operation}&container={target}")).expect(200);
+        let log =
+            log["logs"].as_array().unwrap().iter().map(|entry| entry["status"].as_str().unwrap().to_owned());
+        log.collect::<Vec<_>>()
+    };
+    assert_eq!(told("stack_start", &name), ["completed", "started"]);
+    assert_eq!(told("stack_stop", &name), ["error", "started", "completed", "started"]);
+    assert_eq!(told("stack_delete", &name), ["completed", "started"]);
+    assert_eq!(told("volume_delete", &volume), ["completed"]);
 }

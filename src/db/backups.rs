@@ -109,40 +109,11 @@ pub fn remove(connection: &mut Connection, storage: Storage, id: &str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        db::Db,
-        model::backup::{Kind, Meta, State, Trigger},
-    };
+    use crate::{db::Db, model::backup::State};
 
     fn backup(storage: Storage, id: &str) -> Backup {
-        let meta = Meta {
-            format: 1,
-            kind: Kind::Container,
-            container: "web".to_owned(),
-            stack: None,
-            state: State::Complete,
-            image: String::new(),
-            image_id: String::new(),
-            flattened: false,
-            files: 0,
-            data_bytes: 0,
-            image_bytes: 0,
-            warnings: 0,
-            items: Vec::new(),
-            note: String::new(),
-            schedule: None,
-        };
-        Backup {
-            id: id.to_owned(),
-            storage,
-            created: chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(i64::from(id.ends_with('1'))),
-            server_name: "here".to_owned(),
-            trigger: Trigger::Manual,
-            meta,
-            size: 1,
-            stored_size: 1,
-            duration_seconds: 1.0,
-        }
+        let created = chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(i64::from(id.ends_with('1')));
+        Backup { storage, ..Backup::sample(id.to_owned(), "web", created, State::Complete) }
     }
 
     #[tokio::test]

@@ -165,6 +165,39 @@ impl Backup {
             Storage::S3 => format!("s3:{}", self.id),
         }
     }
+
+    /// For tests: made by hand on the server “nas”, on local storage, of no size.
+    #[cfg(test)]
+    pub(crate) fn sample(id: String, container: &str, created: DateTime<Utc>, state: State) -> Self {
+        let meta = Meta {
+            format: 1,
+            kind: Kind::Container,
+            container: container.to_owned(),
+            stack: None,
+            state,
+            image: String::new(),
+            image_id: String::new(),
+            flattened: false,
+            files: 0,
+            data_bytes: 0,
+            image_bytes: 0,
+            warnings: 0,
+            items: Vec::new(),
+            note: String::new(),
+            schedule: None,
+        };
+        Self {
+            id,
+            storage: Storage::Local,
+            created,
+            server_name: "nas".to_owned(),
+            trigger: Trigger::Manual,
+            meta,
+            size: 0,
+            stored_size: 0,
+            duration_seconds: 0.0,
+        }
+    }
 }
 
 macro_rules! words {

@@ -3,44 +3,17 @@ use chrono_tz::Europe::Berlin;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::backup::{Kind, Meta};
+use crate::model::schedule::tests::at;
 
 fn schedule() -> ScheduleId {
     "01JAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap()
 }
 
-fn at(text: &str) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339(&format!("{text}+01:00")).unwrap().with_timezone(&Utc)
-}
-
 fn backup(number: usize, container: &str, created: DateTime<Utc>, state: State) -> Backup {
-    Backup {
-        id: format!("{number:064x}"),
-        storage: Storage::Local,
-        created,
-        server_name: "nas".to_owned(),
-        trigger: Trigger::Scheduled,
-        meta: Meta {
-            format: 1,
-            kind: Kind::Container,
-            container: container.to_owned(),
-            stack: None,
-            state,
-            image: String::new(),
-            image_id: String::new(),
-            flattened: false,
-            files: 0,
-            data_bytes: 0,
-            image_bytes: 0,
-            warnings: 0,
-            items: Vec::new(),
-            note: String::new(),
-            schedule: Some(schedule()),
-        },
-        size: 0,
-        stored_size: 0,
-        duration_seconds: 0.0,
-    }
+    let mut backup = Backup::sample(format!("{number:064x}"), container, created, state);
+    backup.trigger = Trigger::Scheduled;
+    backup.meta.schedule = Some(schedule());
+    backup
 }
 
 /// Ids (numbers) that stay, sorted.

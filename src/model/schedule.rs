@@ -272,4 +272,4 @@ words!(Cause { Slot => "slot", Now => "now", CatchUp => "catch_up" });
 
 #[cfg(test)]
 #[path = "schedule_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -3,12 +3,13 @@ use chrono_tz::Europe::Berlin;
 use super::*;
 use crate::model::container::{Marks, StackInfo};
 
-fn at(text: &str) -> DateTime<Utc> {
+/// A moment of the winter in Berlin.
+pub(in crate::model) fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(&format!("{text}+01:00")).unwrap().with_timezone(&Utc)
 }
 
 /// Daily at 02:30, made on the 1st of March.
-fn nightly() -> Schedule {
+pub(in crate::model) fn nightly() -> Schedule {
     let plan = Plan {
         name: "Nightly".to_owned(),
         timing: Timing::Daily { hour: 2, minute: 30 },

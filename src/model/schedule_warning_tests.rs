@@ -1,35 +1,13 @@
-use chrono_tz::Europe::Berlin;
-
 use super::*;
-use crate::model::{
-    names::ScheduleId,
-    retention::Rules,
-    schedule::{Plan, Selection},
-    timing::Timing,
-};
+use crate::model::schedule::tests::{at, nightly};
 
-fn at(text: &str) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339(&format!("{text}+01:00")).unwrap().with_timezone(&Utc)
-}
-
-fn nightly(taken: &str) -> Seen {
-    let plan = Plan {
-        name: "Nightly".to_owned(),
-        timing: Timing::Daily { hour: 2, minute: 30 },
-        zone: Berlin,
-        selection: Selection::All,
-        consistency: None,
-        storage: None,
-        rules: Rules::last(7),
-    };
-    let made = at("2026-03-01T12:00:00");
-    let schedule = Schedule { id: ScheduleId::generate(), enabled: true, plan, created: made, since: made };
-    Seen { schedule, taken: Some(at(taken)), running: false }
+fn seen(taken: &str) -> Seen {
+    Seen { schedule: nightly(), taken: Some(at(taken)), running: false }
 }
 
 #[test]
 fn a_schedule_that_did_not_run_is_told_after_a_while() {
-    let seen = nightly("2026-03-09T02:30:00");
+    let seen = seen("2026-03-09T02:30:00");
     let told = |now: &str, seen: &Seen| warnings(std::slice::from_ref(seen), &[], &[], at(now));
     assert_eq!(told("2026-03-10T02:29:00", &seen), []);
     assert_eq!(told("2026-03-10T02:40:00", &seen), [], "not at once");
@@ -42,7 +20,7 @@ fn a_schedule_that_did_not_run_is_told_after_a_while() {
 
 #[test]
 fn a_container_without_a_recent_good_backup_is_told() {
-    let seen = [nightly("2026-03-10T02:30:00")];
+    let seen = [seen("2026-03-10T02:30:00")];
     let now = at("2026-03-10T12:00:00");
     let web = [Container::named("web")];
     let backup = |created: &str| [LastBackup { container: "web", created: at(created) }];

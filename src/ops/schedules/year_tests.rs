@@ -17,7 +17,7 @@ use crate::{
     db::{self, Db, audit::Entry},
     model::{
         audit::Filter,
-        backup::{Backup, Kind, Meta, State as BackupState, Trigger},
+        backup::{Backup, State as BackupState, Trigger},
         container::Container,
         names::{RunId, ScheduleId},
         retention::{Rules, is_good},
@@ -161,37 +161,16 @@ impl World {
 
     fn backup(&mut self, run: &Run, state: run::State) -> Backup {
         let run::Request::Backup(request) = &run.request else { panic!("a backup") };
-        Backup {
-            id: format!("{:064x}", self.dice.random::<u128>()),
-            storage: Storage::Local,
-            created: self.now,
-            server_name: "nas".to_owned(),
-            trigger: run.trigger,
-            meta: Meta {
-                format: 1,
-                kind: Kind::Container,
-                container: run.subject.clone(),
-                stack: None,
-                state: match state {
-                    run::State::Partial => BackupState::Partial,
-                    run::State::CompleteWithWarnings => BackupState::CompleteWithWarnings,
-                    _ => BackupState::Complete,
-                },
-                image: String::new(),
-                image_id: String::new(),
-                flattened: false,
-                files: 0,
-                data_bytes: 0,
-                image_bytes: 0,
-                warnings: 0,
-                items: Vec::new(),
-                note: String::new(),
-                schedule: request.schedule.clone(),
-            },
-            size: 0,
-            stored_size: 0,
-            duration_seconds: 0.0,
-        }
+        let state = match state {
+            run::State::Partial => BackupState::Partial,
+            run::State::CompleteWithWarnings => BackupState::CompleteWithWarnings,
+            _ => BackupState::Complete,
+        };
+        let id = format!("{:064x}", self.dice.random::<u128>());
+        let mut backup = Backup::sample(id, &run.subject, self.now, state);
+        backup.trigger = run.trigger;
+        backup.meta.schedule.clone_from(&request.schedule);
+        backup
     }
 
     /// The rules once more, in another way: for each backup by itself.

@@ -113,7 +113,7 @@ fn saved(runs: &[Run]) -> Vec<String> {
     runs.iter().filter(good).map(|run| run.subject.clone()).collect()
 }
 
-/// Writes down what will go and returns it; what is gone already is left out.
+/// Writes down what will go and returns it.
 pub(super) fn plan_removal(
     c: &mut Connection,
     id: &ScheduleRunId,
@@ -128,16 +128,15 @@ pub(super) fn plan_removal(
         // It was deleted meanwhile: its backups stay.
         None => Vec::new(),
     };
-    // Planned by somebody who died before it was done; some of it may be done.
-    let before: Vec<Removed> =
-        run.report.removing.iter().filter(|known| !planned.contains(known)).cloned().collect();
-    let removing: Vec<Removed> = before.into_iter().chain(planned).collect();
+    // Planned by somebody who died meanwhile. What is gone went by that plan. About what is still there the rules have
+    // spoken anew: the schedule, or what else there is, may be another by now.
     let there: HashSet<(Storage, &str)> =
         all.iter().map(|backup| (backup.storage, backup.id.as_str())).collect();
-    let is_there = |removed: &&Removed| there.contains(&(removed.storage, removed.id.as_str()));
-    let left = removing.iter().filter(is_there).cloned().collect();
+    let is_gone = |removed: &&Removed| !there.contains(&(removed.storage, removed.id.as_str()));
+    let gone = run.report.removing.iter().filter(is_gone);
+    let removing = gone.chain(&planned).cloned().collect();
     db::schedule_runs::report(c, id, &Report { removing, ..run.report }, None)?;
-    Ok(left)
+    Ok(planned)
 }
 
 /// What the schedule's rules do not keep.

@@ -23,6 +23,7 @@ use crate::{
         retention::{Rules, is_good},
         run::{self, Outcome, Run},
         schedule::{Member, Plan, Schedule, Selection},
+        schedule_run,
         timing::Timing,
         vault::Storage,
     },
@@ -348,4 +349,60 @@ async fn check(world: &World, schedules: &[Schedule]) {
 #[tokio::test]
 async fn a_year_ends_with_what_the_rules_promise() {
     year(1).await;
+}
+
+#[tokio::test]
+async fn what_was_planned_before_a_power_cut_is_decided_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Db::open(&directory.path().join("monkey.db")).unwrap();
+    let now = DateTime::parse_from_rfc3339("2026-01-10T12:00:00Z").unwrap().with_timezone(&Utc);
+    let daily = Timing::Daily { hour: 2, minute: 30 };
+    let nightly = schedule("Nightly", daily, Selection::All, Rules::last(1), now);
+    let backup = |id: &str, days: i64| {
+        let created = now - TimeDelta::days(days);
+        let mut backup = Backup::sample(id.repeat(64), "web", created, BackupState::Complete);
+        backup.trigger = Trigger::Scheduled;
+        backup.meta.schedule = Some(nightly.id.clone());
+        backup
+    };
+    let (oldest, old, new) = (backup("a", 2), backup("b", 1), backup("c", 0));
+    let (id, all) = (nightly.id.clone(), [oldest.clone(), old.clone(), new.clone()]);
+    let planned = move |c: &mut db::Connection| {
+        db::schedules::insert(c, &nightly)?;
+        all.iter().try_for_each(|backup| db::backups::upsert(c, backup))?;
+        let by = By::User("admin".to_owned(), String::new());
+        let claimed = claim::claim(c, &nightly.id, &by, &[Container::named("web")], now)?;
+        let Claimed::Runs(run, jobs) = claimed else { panic!("it runs: {claimed:?}") };
+        db::runs::begin(c, &jobs[0])?;
+        db::runs::finish(c, &jobs[0], &perform::done(run::State::Complete))?;
+        Ok((run.id.clone(), ending::plan_removal(c, &run.id, "nas", now)?))
+    };
+    let (run, planned) = db.write(planned).await.unwrap();
+    let ids =
+        |list: &[schedule_run::Removed]| list.iter().map(|removed| removed.id.clone()).collect::<Vec<_>>();
+    assert_eq!(BTreeSet::from_iter(ids(&planned)), BTreeSet::from([oldest.id.clone(), old.id.clone()]));
+
+    // The power goes off when the oldest is gone, and somebody deletes the newest before it is back.
+    let (again, gone) = (run.clone(), [oldest.id.clone(), new.id.clone()]);
+    let (left, report) = db
+        .write(move |c| {
+            gone.iter().try_for_each(|id| db::backups::remove(c, Storage::Local, id))?;
+            let left = ending::plan_removal(c, &again, "nas", now)?;
+            Ok((left, db::schedule_runs::get(c, &again)?.unwrap().report))
+        })
+        .await
+        .unwrap();
+    assert_eq!(ids(&left), [""; 0], "the last good one stays");
+    assert_eq!(ids(&report.removing), [oldest.id], "what is gone is still told");
+
+    // Nor does a rule delete anything once its schedule is deleted.
+    let left = db
+        .write(move |c| {
+            db::backups::upsert(c, &new)?;
+            db::schedules::delete(c, &id)?;
+            ending::plan_removal(c, &run, "nas", now)
+        })
+        .await
+        .unwrap();
+    assert_eq!(ids(&left), [""; 0]);
 }

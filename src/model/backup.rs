@@ -123,6 +123,13 @@ pub enum State {
     Unfinished,
 }
 
+impl State {
+    /// Whether it can be relied on: every planned item is in it.
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Complete | Self::CompleteWithWarnings)
+    }
+}
+
 /// A backup in the vault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backup {

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    backup::{Backup, State, Trigger},
+    backup::{Backup, Trigger},
     names::ScheduleId,
     vault::Storage,
 };
@@ -202,7 +202,8 @@ fn not_ours(backup: &Backup, scope: Scope<'_>, now: DateTime<Utc>) -> Option<Rea
 fn decide_group(mut group: Vec<&mut Decision<'_>>, rules: &Rules, zone: Tz) {
     // Newest first. The id decides between two of the same moment, so that the order they came in does not.
     group.sort_by(|a, b| (b.backup.created, &b.backup.id).cmp(&(a.backup.created, &a.backup.id)));
-    let (mut good, bad): (Vec<_>, Vec<_>) = group.into_iter().partition(|decision| is_good(decision.backup));
+    let (mut good, bad): (Vec<_>, Vec<_>) =
+        group.into_iter().partition(|decision| decision.backup.meta.state.is_good());
     let times: Vec<_> = good.iter().map(|decision| decision.backup.created.with_timezone(&zone)).collect();
     for (index, decision) in good.iter_mut().enumerate() {
         if index == 0 {
@@ -243,11 +244,6 @@ fn decide_group(mut group: Vec<&mut Decision<'_>>, rules: &Rules, zone: Tz) {
             decision.keep.push(Reason::Incomplete);
         }
     }
-}
-
-/// Whether it can be relied on.
-pub fn is_good(backup: &Backup) -> bool {
-    matches!(backup.meta.state, State::Complete | State::CompleteWithWarnings)
 }
 
 #[cfg(test)]

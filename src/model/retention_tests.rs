@@ -3,7 +3,7 @@ use chrono_tz::Europe::Berlin;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::schedule::tests::at;
+use crate::model::{backup::State, schedule::tests::at};
 
 fn schedule() -> ScheduleId {
     "01JAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap()
@@ -138,7 +138,7 @@ proptest! {
         let has = |number: usize| kept.binary_search(&number).is_ok();
         for container in ["web", "db"] {
             let mut good: Vec<_> = list.iter().enumerate().filter(|(_, backup)| {
-                backup.meta.container == container && is_good(backup) && backup.trigger == Trigger::Scheduled && backup.created <= now
+                backup.meta.container == container && backup.meta.state.is_good() && backup.trigger == Trigger::Scheduled && backup.created <= now
             }).collect();
             good.sort_by_key(|(_, backup)| std::cmp::Reverse((backup.created, backup.id.clone())));
             for (number, _) in good.iter().take(rules.last as usize) {
@@ -173,9 +173,9 @@ proptest! {
     #[test]
     fn incomplete_ones_change_nothing_for_good_ones(list in histories(), rules in any_rules()) {
         let now = at("2029-06-01T00:00:00");
-        let good: Vec<_> = list.iter().filter(|backup| is_good(backup)).cloned().collect();
+        let good: Vec<_> = list.iter().filter(|backup| backup.meta.state.is_good()).cloned().collect();
         let of_good = stay(&good, rules, now);
-        let of_all: Vec<_> = stay(&list, rules, now).into_iter().filter(|number| is_good(&list[*number])).collect();
+        let of_all: Vec<_> = stay(&list, rules, now).into_iter().filter(|number| list[*number].meta.state.is_good()).collect();
         prop_assert_eq!(of_good, of_all);
     }
 }

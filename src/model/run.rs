@@ -88,6 +88,29 @@ pub enum State {
 }
 
 impl Run {
+    /// One that waits for its turn, asked for by hand. `by`: the user's name and address.
+    pub fn queued(by: (&str, &str), subject: String, request: Request, created: DateTime<Utc>) -> Self {
+        Self {
+            id: RunId::generate(),
+            kind: request.kind(),
+            state: State::Queued,
+            trigger: Trigger::Manual,
+            requested_by: by.0.to_owned(),
+            address: by.1.to_owned(),
+            subject,
+            request,
+            created,
+            started: None,
+            finished: None,
+            backup_id: None,
+            backup_filename: None,
+            error: None,
+            bytes: 0,
+            journal: Journal::default(),
+            schedule_run: None,
+        }
+    }
+
     /// Whether it is about a network, not a container.
     pub const fn is_of_network(&self) -> bool {
         matches!(self.request, Request::NetworkBackup(_) | Request::NetworkRestore(_))
@@ -100,6 +123,11 @@ impl Run {
 }
 
 impl State {
+    /// Whether all of it was done, at most with warnings.
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Complete | Self::CompleteWithWarnings)
+    }
+
     /// True when nothing more will happen.
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
@@ -129,6 +157,18 @@ pub enum Request {
         /// Its image was fetched first.
         pull: bool,
     },
+}
+
+impl Request {
+    /// What kind of job it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Backup(_) | Self::NetworkBackup(_) => Kind::Backup,
+            Self::Restore(_) | Self::NetworkRestore(_) => Kind::Restore,
+            Self::Prune { .. } => Kind::Prune,
+            Self::Redeploy { .. } => Kind::Redeploy,
+        }
+    }
 }
 
 /// Back up one container.

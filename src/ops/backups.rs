@@ -13,10 +13,10 @@ use crate::{
     docker,
     error::{AppError, Result},
     model::{
-        backup::{Backup, Kind as BackupKind, State, Trigger},
+        backup::{Backup, Kind as BackupKind, Trigger},
         manifest::{Consistency, Manifest},
-        names::{BackupRef, ContainerRef, RunId},
-        run::{BackupRequest, Journal, Kind, Request, Run, State as RunState},
+        names::{BackupRef, ContainerRef},
+        run::{BackupRequest, Request, Run},
         vault::Storage,
     },
     worker::order::{Answer, Task},
@@ -117,31 +117,13 @@ pub async fn request(app: &App, actor: &Actor, id: &ContainerRef, options: Backu
         storage: Some(storage),
         schedule: None,
     };
-    let run = new_run(actor, Kind::Backup, container.name, Request::Backup(request));
+    let run = new_run(actor, container.name, Request::Backup(request));
     enqueue(app, actor, run).await
 }
 
 /// A run that waits for its turn.
-pub(super) fn new_run(actor: &Actor, kind: Kind, subject: String, request: Request) -> Run {
-    Run {
-        id: RunId::generate(),
-        kind,
-        state: RunState::Queued,
-        trigger: Trigger::Manual,
-        requested_by: actor.name.clone(),
-        address: actor.address.clone(),
-        subject,
-        request,
-        created: Utc::now(),
-        started: None,
-        finished: None,
-        backup_id: None,
-        backup_filename: None,
-        error: None,
-        bytes: 0,
-        journal: Journal::default(),
-        schedule_run: None,
-    }
+pub(super) fn new_run(actor: &Actor, subject: String, request: Request) -> Run {
+    Run::queued((&actor.name, &actor.address), subject, request, Utc::now())
 }
 
 /// Writes the run and its audit entry, then hands it to the queue.
@@ -251,7 +233,7 @@ pub(super) async fn newest_of(app: &App, kind: BackupKind) -> Result<HashMap<Str
     let server = super::settings::server_name(app).await?;
     let mut newest = HashMap::new();
     for backup in app.db.read(db::backups::all).await? {
-        let usable = matches!(backup.meta.state, State::Complete | State::CompleteWithWarnings);
+        let usable = backup.meta.state.is_good();
         let own = backup.server_name == server && backup.trigger != Trigger::Safety;
         if usable && own && backup.meta.kind == kind {
             newest.entry(backup.meta.container.clone()).or_insert(backup);

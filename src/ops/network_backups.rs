@@ -17,7 +17,7 @@ use crate::{
         backup::{Backup, Kind},
         manifest::{Consistency, FORMAT, Item, ItemKind, Manifest},
         names::{NetworkRef, RunId},
-        run::{Kind as RunKind, NetworkBackupRequest, Outcome, Request, Run},
+        run::{NetworkBackupRequest, Outcome, Request, Run},
         vault::Storage,
     },
 };
@@ -55,7 +55,7 @@ pub async fn request(
         storage,
         note: note.chars().take(500).collect(),
     };
-    let run = backups::new_run(actor, RunKind::Backup, network.name, Request::NetworkBackup(request));
+    let run = backups::new_run(actor, network.name, Request::NetworkBackup(request));
     backups::enqueue(app, actor, run).await
 }
 

@@ -22,7 +22,7 @@ use crate::{
         network::{Network, overlap},
         progress::Level,
         restore::NetworkOptions,
-        run::{Kind as RunKind, NetworkRestoreRequest, Outcome, Request, Run, State},
+        run::{NetworkRestoreRequest, Outcome, Request, Run, State},
     },
 };
 
@@ -177,7 +177,7 @@ pub async fn request(app: &App, actor: &Actor, id: &BackupRef, options: NetworkO
     restores::refuse_unfinished(&preview)?;
     refuse(&review)?;
     let request = NetworkRestoreRequest { backup: preview.backup.reference(), options };
-    let run = backups::new_run(actor, RunKind::Restore, review.name, Request::NetworkRestore(request));
+    let run = backups::new_run(actor, review.name, Request::NetworkRestore(request));
     backups::enqueue(app, actor, run).await
 }
 

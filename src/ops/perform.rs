@@ -283,7 +283,6 @@ pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()>
     app.db
         .write(move |c| {
             db::runs::finish(c, &run.id, &end)?;
-            let good = matches!(end.state, State::Complete | State::CompleteWithWarnings);
             let cancelled = (end.state == State::Cancelled).then_some("It was cancelled.");
             db::audit::record(
                 c,
@@ -292,7 +291,7 @@ pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()>
                     actor: &run.requested_by,
                     address: &run.address,
                     target: &run.subject,
-                    outcome: if good { "completed" } else { "error" },
+                    outcome: if end.state.is_good() { "completed" } else { "error" },
                     error: end.error.as_deref().or(cancelled),
                     details: json!({
                         "progress_id": run.id, "state": end.state, "backup_id": end.backup_id,

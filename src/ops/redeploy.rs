@@ -26,7 +26,7 @@ use crate::{
         names::{ContainerRef, RunId},
         progress::{Level, Note},
         restore::Recreate,
-        run::{Journal, Kind, Outcome, Request, SetAside, State},
+        run::{Journal, Outcome, Request, SetAside, State},
     },
 };
 
@@ -125,7 +125,7 @@ async fn whole(
         return Err(AppError::Impossible(text));
     }
     let (manifest, how) = prepare(app, container, image).await?;
-    let mut run = backups::new_run(actor, Kind::Redeploy, container.name.clone(), Request::Redeploy { pull });
+    let mut run = backups::new_run(actor, container.name.clone(), Request::Redeploy { pull });
     (run.state, run.started) = (State::Running, Some(Utc::now()));
     let (row, who) = (run.clone(), actor.clone());
     app.db

@@ -14,7 +14,7 @@ use crate::{
         manifest::FORMAT,
         names::BackupRef,
         restore::Options,
-        run::{Kind as RunKind, Request, RestoreRequest, Run},
+        run::{Request, RestoreRequest, Run},
     },
 };
 
@@ -59,7 +59,7 @@ pub async fn request(app: &App, actor: &Actor, id: &BackupRef, options: Options)
     refuse_unfinished(&preview)?;
     refuse(&review)?;
     let request = RestoreRequest { backup: preview.backup.reference(), options };
-    let run = backups::new_run(actor, RunKind::Restore, review.name, Request::Restore(request));
+    let run = backups::new_run(actor, review.name, Request::Restore(request));
     backups::enqueue(app, actor, run).await
 }
 

@@ -15,7 +15,7 @@ use crate::{
     docker::VolumeSummary,
     error::{AppError, Result},
     model::{
-        backup::{Backup, ItemState, State, Trigger},
+        backup::{Backup, ItemState, Trigger},
         container::Container,
         names::VolumeName,
         volume::{Held, Protection, STALE_DAYS, Volume},
@@ -64,7 +64,7 @@ fn held(backups: &[Backup], server: &str) -> HashMap<String, Known> {
     let mut volumes: HashMap<String, Known> = HashMap::new();
     // Newest first.
     for backup in backups {
-        let usable = matches!(backup.meta.state, State::Complete | State::CompleteWithWarnings);
+        let usable = backup.meta.state.is_good();
         if !usable || backup.server_name != server || backup.trigger == Trigger::Safety {
             continue;
         }

@@ -11,7 +11,7 @@ use crate::{
         container::Container,
         names::{RunId, ScheduleId, ScheduleRunId},
         progress::{Level, Note},
-        run::{BackupRequest, Journal, Kind, Request, Run, State},
+        run::{BackupRequest, Request, Run},
         schedule::{Cause, Due, Schedule},
         schedule_run::{Report, ScheduleRun},
     },
@@ -137,30 +137,18 @@ fn queue(
         storage: schedule.plan.storage,
         schedule: Some(schedule.id.clone()),
     };
+    let by = (by.name(), by.address());
     let backup = Run {
         id: id.clone(),
-        kind: Kind::Backup,
-        state: State::Queued,
         trigger: Trigger::Scheduled,
-        requested_by: by.name().to_owned(),
-        address: by.address().to_owned(),
-        subject: container.to_owned(),
-        request: Request::Backup(request),
-        created: run.started,
-        started: None,
-        finished: None,
-        backup_id: None,
-        backup_filename: None,
-        error: None,
-        bytes: 0,
-        journal: Journal::default(),
         schedule_run: Some(run.id.clone()),
+        ..Run::queued(by, container.to_owned(), Request::Backup(request), run.started)
     };
     db::runs::insert(c, &backup)?;
     let entry = Entry {
         operation: "backup_scheduled",
-        actor: by.name(),
-        address: by.address(),
+        actor: by.0,
+        address: by.1,
         target: container,
         outcome: "started",
         error: None,

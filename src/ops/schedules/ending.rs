@@ -16,7 +16,7 @@ use crate::{
         names::{RunId, ScheduleId, ScheduleRunId},
         progress::{Level, Note},
         retention::{Scope, decide},
-        run::{Journal, Kind, Request, Run, State},
+        run::{Kind, Request, Run},
         schedule::Schedule,
         schedule_run::{Removed, Report, ScheduleRun},
         vault::Storage,
@@ -96,8 +96,11 @@ fn storages(
 
 /// The vaults that hold backups of this schedule.
 pub(super) fn storages_of(all: &[Backup], schedule: &ScheduleId) -> BTreeSet<Storage> {
-    let ours = all.iter().filter(|backup| backup.meta.schedule.as_ref() == Some(schedule));
-    ours.map(|backup| backup.storage).collect()
+    made_by(all, schedule).map(|backup| backup.storage).collect()
+}
+
+fn made_by<'a>(all: &'a [Backup], schedule: &ScheduleId) -> impl Iterator<Item = &'a Backup> {
+    all.iter().filter(move |backup| backup.meta.schedule.as_ref() == Some(schedule))
 }
 
 /// Whether none of its backups is queued or running.
@@ -107,10 +110,8 @@ pub(super) fn backups_ended(c: &mut Connection, id: &ScheduleRunId) -> Result<bo
 
 /// Containers of which it has a good backup.
 fn saved(runs: &[Run]) -> Vec<String> {
-    let good = |run: &&Run| {
-        run.kind == Kind::Backup && matches!(run.state, State::Complete | State::CompleteWithWarnings)
-    };
-    runs.iter().filter(good).map(|run| run.subject.clone()).collect()
+    let good = runs.iter().filter(|run| run.kind == Kind::Backup && run.state.is_good());
+    good.map(|run| run.subject.clone()).collect()
 }
 
 /// Writes down what will go and returns it.
@@ -183,12 +184,11 @@ pub(super) fn end(
     if !db::schedule_runs::report(c, id, &run.report, run.finished)? {
         return Ok((None, Vec::new()));
     }
+    let by = Tidier { actor: &run.requested_by, schedule: &run.name, run: Some(id) };
     for (storage, why) in problems {
         let here: Vec<_> = stuck.iter().filter(|removed| removed.storage == *storage).cloned().collect();
-        let by = Tidier { actor: &run.requested_by, schedule: &run.name, run: Some(id) };
         record(c, &by, &here, Some(why))?;
     }
-    let by = Tidier { actor: &run.requested_by, schedule: &run.name, run: Some(id) };
     let prunes = forget(c, &by, &run.report.removed, now)?;
     Ok((Some(run), prunes))
 }
@@ -259,24 +259,11 @@ fn queue_prune(
     storage: Storage,
     now: DateTime<Utc>,
 ) -> Result<RunId, DbError> {
+    let subject = format!("{} vault", storage.label());
     let run = Run {
-        id: RunId::generate(),
-        kind: Kind::Prune,
-        state: State::Queued,
         trigger: Trigger::Scheduled,
-        requested_by: by.actor.to_owned(),
-        address: String::new(),
-        subject: format!("{} vault", storage.label()),
-        request: Request::Prune { storage },
-        created: now,
-        started: None,
-        finished: None,
-        backup_id: None,
-        backup_filename: None,
-        error: None,
-        bytes: 0,
-        journal: Journal::default(),
         schedule_run: by.run.cloned(),
+        ..Run::queued((by.actor, ""), subject, Request::Prune { storage }, now)
     };
     db::runs::insert(c, &run)?;
     let entry = Entry {
@@ -294,7 +281,6 @@ fn queue_prune(
 
 /// Containers that have backups of this schedule.
 pub(super) fn containers_of(all: &[Backup], schedule: &ScheduleId) -> Vec<String> {
-    let ours = all.iter().filter(|backup| backup.meta.schedule.as_ref() == Some(schedule));
-    let names: BTreeSet<_> = ours.map(|backup| backup.meta.container.clone()).collect();
+    let names: BTreeSet<_> = made_by(all, schedule).map(|backup| backup.meta.container.clone()).collect();
     names.into_iter().collect()
 }

@@ -9,7 +9,6 @@ use crate::{
     model::{
         backup::Trigger,
         container::Container,
-        retention::is_good,
         schedule_warning::{LastBackup, Seen, Warning, warnings},
     },
     ops::settings,
@@ -25,7 +24,7 @@ pub async fn all(app: &App, containers: &[Container], now: DateTime<Utc>) -> Res
         .collect();
     let backups = app.db.read(db::backups::all).await?;
     let good = backups.iter().filter(|backup| {
-        is_good(backup)
+        backup.meta.state.is_good()
             && backup.server_name == server
             && backup.trigger != Trigger::Safety
             && backup.created <= now

@@ -20,7 +20,7 @@ use crate::{
         backup::{Backup, State as BackupState, Trigger},
         container::Container,
         names::{RunId, ScheduleId},
-        retention::{Rules, is_good},
+        retention::Rules,
         run::{self, Outcome, Run},
         schedule::{Member, Plan, Schedule, Selection},
         schedule_run,
@@ -180,9 +180,8 @@ impl World {
         let run = self.db.read(move |c| db::schedule_runs::latest(c, &id, 1)).await.unwrap().remove(0);
         let id = run.id.clone();
         let jobs = self.db.read(move |c| db::runs::of_schedule_run(c, &id)).await.unwrap();
-        let good_job =
-            |job: &&Run| matches!(job.state, run::State::Complete | run::State::CompleteWithWarnings);
-        let saved: HashSet<String> = jobs.iter().filter(good_job).map(|job| job.subject.clone()).collect();
+        let good = jobs.iter().filter(|job| job.state.is_good());
+        let saved: HashSet<String> = good.map(|job| job.subject.clone()).collect();
         let id = schedule.clone();
         let rules = self.db.read(move |c| db::schedules::get(c, &id)).await.unwrap().unwrap().plan.rules;
         let all = self.promised.clone();
@@ -198,7 +197,7 @@ fn kept(backup: &Backup, all: &[Backup], rules: &Rules, now: DateTime<Utc>) -> b
     let same = |other: &&Backup| {
         other.meta.container == backup.meta.container
             && other.meta.schedule == backup.meta.schedule
-            && is_good(other)
+            && other.meta.state.is_good()
             && other.created <= now
     };
     let good: Vec<&Backup> = all.iter().filter(same).collect();
@@ -206,7 +205,7 @@ fn kept(backup: &Backup, all: &[Backup], rules: &Rules, now: DateTime<Utc>) -> b
     if newer < rules.last as usize {
         return true;
     }
-    if !is_good(backup) {
+    if !backup.meta.state.is_good() {
         return false;
     }
     let day = |backup: &Backup| backup.created.with_timezone(&Berlin).date_naive();

@@ -132,7 +132,7 @@ impl Live {
     }
 
     fn usable(&self) -> bool {
-        matches!(self.run.state, RunState::Complete | RunState::CompleteWithWarnings)
+        self.run.state.is_good()
     }
 }
 

@@ -104,6 +104,8 @@ pub enum Consistency {
     Stop,
 }
 
+super::backup::words!(Consistency { Live => "live", Pause => "pause", Stop => "stop" });
+
 /// `.image/image.json`: how to rebuild what `docker load` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {

@@ -134,11 +134,7 @@ pub(super) async fn plan(job: &Job, request: &BackupRequest) -> Result<Plan> {
     let app = &job.app;
     let capture = app.docker.capture(&request.container).await?;
     let label = capture.container["Config"]["Labels"]["container-monkey.consistency"].as_str();
-    let by_label = match label {
-        Some("pause") => Consistency::Pause,
-        Some("stop") => Consistency::Stop,
-        _ => Consistency::Live,
-    };
+    let by_label = label.and_then(|word| word.parse().ok()).unwrap_or_default();
     let around = Surroundings {
         own_data: app.place().await?.data_on_host(&app.config.data),
         kinds: host_paths::probe(app, docker::bind_sources(&capture)).await?,

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
-use crate::error::AppError;
+use crate::{error::AppError, model::vault::Storage};
 
 /// Parts of the path; each type checks itself.
 pub(super) struct Path<T>(pub(super) T);
@@ -108,6 +108,21 @@ async fn body(request: Request) -> Result<Bytes, AppError> {
 fn words(text: &str) -> String {
     let text = text.rsplit_once("target type: ").map_or(text, |(_, rest)| rest);
     text.strip_prefix("Invalid URL: ").unwrap_or(text).to_owned()
+}
+
+/// A choice of a form: one of the words that the type knows, or nothing. `problem`: what is wrong with another word.
+pub(super) fn choice<T: std::str::FromStr>(
+    field: &str,
+    word: Option<&str>,
+    problem: impl FnOnce(&str) -> String,
+) -> Result<Option<T>, AppError> {
+    let word = word.filter(|word| !word.is_empty());
+    word.map(|word| word.parse().map_err(|_| AppError::field(field, problem(word)))).transpose()
+}
+
+/// The vault that was chosen, if one was.
+pub(super) fn storage(word: Option<&str>) -> Result<Option<Storage>, AppError> {
+    choice("storage", word, |word| format!("“{word}” is not a storage. Use local or s3."))
 }
 
 /// A flag of a form (`on`, `true`, `1`) or of JSON.

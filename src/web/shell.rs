@@ -214,6 +214,14 @@ impl Shell {
         }
     }
 
+    /// Answers with the same form again: what was typed and what is wrong with it. htmx takes its part out of it.
+    pub(super) async fn again<S: Screen>(&self, screen: &S, status: StatusCode) -> Result<Response> {
+        if self.client == Client::Fragment {
+            return Ok((status, Html(render(screen)?)).into_response());
+        }
+        self.page(screen, status).await
+    }
+
     /// Answers with a whole page, whoever asks.
     pub(super) async fn page<S: Screen>(&self, screen: &S, status: StatusCode) -> Result<Response> {
         let server = settings::server_name(&self.app).await?;

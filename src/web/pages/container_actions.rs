@@ -14,7 +14,7 @@ use crate::{
     model::{container::Action, manifest::Consistency, names::ContainerRef},
     ops::{Actor, backups, containers, delete},
     web::{
-        input::{Input, Path, Query, flag},
+        input::{Input, Path, Query, choice, flag, storage},
         shell::{Done, Nav, Screen, Shell, render},
     },
 };
@@ -208,7 +208,7 @@ pub(in crate::web) async fn backup_options(
     let label = details.inspect["Config"]["Labels"]["container-monkey.consistency"].as_str();
     let screen = BackupScreen {
         name: details.container.name,
-        label: label.filter(|how| ["pause", "stop"].contains(how)).unwrap_or("live").to_owned(),
+        label: label.and_then(|how| how.parse::<Consistency>().ok()).unwrap_or_default().to_string(),
         dialog: shell.client == crate::web::client::Client::Fragment,
     };
     shell.show(&screen, render, |_| Value::Null).await
@@ -233,16 +233,9 @@ pub(in crate::web) async fn back_up(
     Path(id): Path<ContainerRef>,
     Input(input): Input<BackupInput>,
 ) -> Result<Response> {
-    let consistency = match input.consistency.as_deref() {
-        None | Some("") => None,
-        Some("live") => Some(Consistency::Live),
-        Some("pause") => Some(Consistency::Pause),
-        Some("stop") => Some(Consistency::Stop),
-        Some(other) => {
-            let why = format!("“{other}” is not a way to back up. Use live, pause or stop.");
-            return Err(AppError::field("consistency", why));
-        }
-    };
+    let consistency = choice("consistency", input.consistency.as_deref(), |word| {
+        format!("“{word}” is not a way to back up. Use live, pause or stop.")
+    })?;
     let include_image = match input.include_image {
         None | Some(Value::Null) => None,
         Some(value) => Some(
@@ -250,16 +243,12 @@ pub(in crate::web) async fn back_up(
                 .map_err(|error: serde_json::Error| AppError::field("include_image", error.to_string()))?,
         ),
     };
-    let storage = input.storage.filter(|word| !word.is_empty()).map(|word| {
-        word.parse()
-            .map_err(|()| AppError::field("storage", format!("“{word}” is not a storage. Use local or s3.")))
-    });
     let options = backups::BackupOptions {
         consistency,
         include_image,
         volumes: input.volumes,
         note: input.note,
-        storage: storage.transpose()?,
+        storage: storage(input.storage.as_deref())?,
     };
     let run = backups::request(&app, &actor, &id, options).await?;
     let view = crate::ops::runs::get(&app, &run.id).await?;

@@ -3,11 +3,7 @@
 use std::borrow::Cow;
 
 use askama::Template;
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{Html, IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -29,7 +25,7 @@ use crate::{
         api_shapes,
         client::Client,
         format::When,
-        input::{Input, Path, flag},
+        input::{Input, Path, flag, storage},
         shell::{Done, Nav, Screen, Shell, render},
     },
 };
@@ -52,11 +48,8 @@ pub(in crate::web) async fn back_up(
     Path(id): Path<NetworkRef>,
     Input(asked): Input<Asked>,
 ) -> Result<Response> {
-    let storage = Some(asked.storage.as_str()).filter(|word| !word.is_empty()).map(|word| {
-        word.parse()
-            .map_err(|()| AppError::field("storage", format!("“{word}” is not a storage. Use local or s3.")))
-    });
-    let run = network_backups::request(&app, &actor, &id, storage.transpose()?, &asked.note).await?;
+    let storage = storage(Some(&asked.storage))?;
+    let run = network_backups::request(&app, &actor, &id, storage, &asked.note).await?;
     let text = format!("Backing up the network {}", run.subject);
     answer(&shell, &app, run, text, async |_| Ok(json!({}))).await
 }
@@ -246,11 +239,7 @@ pub(super) async fn start(
 }
 
 async fn again(shell: &Shell, screen: RestoreScreen, status: StatusCode, why: String) -> Result<Response> {
-    let screen = RestoreScreen { problem: Some(why), ..screen };
-    if shell.client == Client::Fragment {
-        return Ok((status, Html(render(&screen)?)).into_response());
-    }
-    shell.page(&screen, status).await
+    shell.again(&RestoreScreen { problem: Some(why), ..screen }, status).await
 }
 
 /// Puts it into the queue.

@@ -3,11 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use askama::Template;
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{Html, IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -174,9 +170,5 @@ pub(in crate::web) async fn create(
         Err(error) => return Err(error),
     };
     let dialog = shell.client == Client::Fragment;
-    let screen = NewScreen { form, problems, problem, dialog };
-    if dialog {
-        return Ok((status, Html(render(&screen)?)).into_response());
-    }
-    shell.page(&screen, status).await
+    shell.again(&NewScreen { form, problems, problem, dialog }, status).await
 }

@@ -3,11 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use askama::Template;
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{Html, IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -283,11 +279,7 @@ pub(in crate::web) async fn start(
 }
 
 async fn again(shell: &Shell, screen: RestoreScreen, status: StatusCode, why: String) -> Result<Response> {
-    let screen = RestoreScreen { problem: Some(why), ..screen };
-    if shell.client == Client::Fragment {
-        return Ok((status, Html(render(&screen)?)).into_response());
-    }
-    shell.page(&screen, status).await
+    shell.again(&RestoreScreen { problem: Some(why), ..screen }, status).await
 }
 
 /// `POST /api/restore-backup`.

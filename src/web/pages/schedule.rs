@@ -386,10 +386,7 @@ async fn wrong(app: &App, shell: &Shell, desk: Desk, draft: Draft, problems: Pro
         return Err(refused(problems));
     }
     let screen = desk.screen(app, shell, draft, problems).await?;
-    if shell.client == Client::Fragment {
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(render(&screen)?)).into_response());
-    }
-    shell.page(&screen, StatusCode::UNPROCESSABLE_ENTITY).await
+    shell.again(&screen, StatusCode::UNPROCESSABLE_ENTITY).await
 }
 
 /// `POST /schedules/preview` and `POST /api/schedules/preview`: what a new schedule would mean. Saves nothing.

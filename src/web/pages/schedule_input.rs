@@ -1,6 +1,6 @@
 //! A schedule as people type it: the fields of the form and of the API, and what is wrong with them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer};
@@ -9,12 +9,10 @@ use crate::{
     error::{AppError, Result},
     model::{
         container::Container,
-        manifest::Consistency,
         names::ContainerRef,
         retention::Rules,
         schedule::{Member, Plan, Selection},
         timing::Timing,
-        vault::Storage,
     },
     ops::containers::pick,
 };
@@ -146,20 +144,15 @@ impl Draft {
 
     /// The schedule that a script makes with the first call of the old interface.
     pub(super) fn first(zone: Tz) -> Self {
-        Self {
+        Self::of(&Plan {
             name: "Backups".to_owned(),
-            minute: "0".to_owned(),
-            selection: "named".to_owned(),
-            ..Self::of(&Plan {
-                name: String::new(),
-                timing: Timing::Daily { hour: 2, minute: 0 },
-                zone,
-                selection: Selection::All,
-                consistency: None,
-                storage: None,
-                rules: Rules::last(7),
-            })
-        }
+            timing: Timing::Daily { hour: 2, minute: 0 },
+            zone,
+            selection: Selection::Named { containers: Vec::new(), stacks: Vec::new() },
+            consistency: None,
+            storage: None,
+            rules: Rules::last(7),
+        })
     }
 
     /// An existing one.
@@ -177,11 +170,6 @@ impl Draft {
             Selection::Named { containers, stacks } => ("named", names(containers), stacks.clone()),
             Selection::Labelled => ("labelled", Vec::new(), Vec::new()),
         };
-        let consistency = plan.consistency.map(|how| match how {
-            Consistency::Live => "live",
-            Consistency::Pause => "pause",
-            Consistency::Stop => "stop",
-        });
         let rules = &plan.rules;
         Self {
             name: plan.name.clone(),
@@ -194,7 +182,7 @@ impl Draft {
             selection: selection.to_owned(),
             containers,
             stacks,
-            consistency: consistency.unwrap_or_default().to_owned(),
+            consistency: plan.consistency.map(|how| how.to_string()).unwrap_or_default(),
             storage: plan.storage.map(|storage| storage.to_string()).unwrap_or_default(),
             last: rules.last.to_string(),
             hourly: rules.hourly.to_string(),
@@ -270,25 +258,8 @@ impl Draft {
             wrong.insert("time_zone".to_owned(), text);
         }
         let selection = self.selection(all, before, &mut wrong);
-        let consistency = match self.consistency.as_str() {
-            "" => None,
-            "live" => Some(Consistency::Live),
-            "pause" => Some(Consistency::Pause),
-            "stop" => Some(Consistency::Stop),
-            _ => {
-                wrong.insert("consistency".to_owned(), "Choose live, pause or stop.".to_owned());
-                None
-            }
-        };
-        let storage = match self.storage.as_str() {
-            "" => None,
-            word => word
-                .parse::<Storage>()
-                .map_err(|()| {
-                    wrong.insert("storage".to_owned(), "Choose local or s3.".to_owned());
-                })
-                .ok(),
-        };
+        let consistency = chosen("consistency", &self.consistency, "Choose live, pause or stop.", &mut wrong);
+        let storage = chosen("storage", &self.storage, "Choose local or s3.", &mut wrong);
         let mut count = |field: &str, text: &str| {
             text.parse::<u32>().ok().filter(|count| *count <= Rules::MOST).unwrap_or_else(|| {
                 let why = format!("A whole number from 0 to {}.", Rules::MOST);
@@ -377,6 +348,15 @@ impl Draft {
             }
         }
     }
+}
+
+/// The word that was chosen; nothing is none.
+fn chosen<T: FromStr>(field: &str, word: &str, why: &str, wrong: &mut Problems) -> Option<T> {
+    let parsed = word.parse().ok();
+    if parsed.is_none() && !word.is_empty() {
+        wrong.insert(field.to_owned(), why.to_owned());
+    }
+    parsed
 }
 
 /// A container that there is, or one that was selected before and is gone.

@@ -99,14 +99,6 @@ pub(in crate::web) async fn show(
     shell.show(&screen, render, |screen| json!({ "server_name": screen.server })).await
 }
 
-/// The same page with what is wrong at the fields; htmx takes the one form out of it.
-async fn again(shell: &Shell, screen: &SettingsScreen) -> Result<Response> {
-    if shell.client == Client::Fragment {
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(render(screen)?)).into_response());
-    }
-    shell.page(screen, StatusCode::UNPROCESSABLE_ENTITY).await
-}
-
 /// The password that is being typed.
 #[derive(Deserialize)]
 pub(in crate::web) struct Typed {
@@ -157,7 +149,7 @@ pub(in crate::web) async fn account(
                 new_username: wanted.unwrap_or_else(|| actor.name.clone()),
                 ..screen(&app, &shell, &actor).await?
             };
-            return again(&shell, &screen).await;
+            return shell.again(&screen, StatusCode::UNPROCESSABLE_ENTITY).await;
         }
         Err(error) => return Err(error),
     };
@@ -196,7 +188,7 @@ pub(in crate::web) async fn server_name(
                 server: input.value,
                 ..screen(&app, &shell, &actor).await?
             };
-            return again(&shell, &screen).await;
+            return shell.again(&screen, StatusCode::UNPROCESSABLE_ENTITY).await;
         }
         name => name?,
     };

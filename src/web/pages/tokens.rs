@@ -3,11 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use askama::Template;
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{Html, IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -168,10 +164,7 @@ pub(in crate::web) async fn create(
         }
         Err(error) => return Err(error),
     };
-    if shell.client == Client::Fragment {
-        return Ok((status, Html(render(&screen)?)).into_response());
-    }
-    shell.page(&screen, status).await
+    shell.again(&screen, status).await
 }
 
 #[derive(Template)]

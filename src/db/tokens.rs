@@ -1,7 +1,7 @@
 //! API tokens.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{prelude::*, sqlite::Sqlite};
 
 use super::{
     Connection, DbError,
@@ -13,40 +13,29 @@ use crate::model::token::{Scope, Token};
 diesel::joinable!(api_tokens -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(api_tokens, users);
 
-type Row = (i64, String, String, i64, String, i64, Option<i64>, Option<i64>);
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = api_tokens, check_for_backend(Sqlite))]
+struct Row {
+    id: i64,
+    name: String,
+    scope: String,
+    user_id: i64,
+    created: i64,
+    expires: Option<i64>,
+    last_used: Option<i64>,
+}
 
-type Columns = (
-    api_tokens::id,
-    api_tokens::name,
-    api_tokens::scope,
-    api_tokens::user_id,
-    users::name,
-    api_tokens::created,
-    api_tokens::expires,
-    api_tokens::last_used,
-);
-
-const COLUMNS: Columns = (
-    api_tokens::id,
-    api_tokens::name,
-    api_tokens::scope,
-    api_tokens::user_id,
-    users::name,
-    api_tokens::created,
-    api_tokens::expires,
-    api_tokens::last_used,
-);
-
-fn token((id, name, scope, user_id, user, created, expires, last_used): Row) -> Result<Token, DbError> {
+/// `user`: the name of its owner.
+fn token((row, user): (Row, String)) -> Result<Token, DbError> {
     Ok(Token {
-        id,
-        name,
-        scope: word(&scope)?,
-        user_id,
+        id: row.id,
+        name: row.name,
+        scope: word(&row.scope)?,
+        user_id: row.user_id,
         user,
-        created: time(created),
-        expires: expires.map(time),
-        last_used: last_used.map(time),
+        created: time(row.created),
+        expires: row.expires.map(time),
+        last_used: row.last_used.map(time),
     })
 }
 
@@ -67,14 +56,20 @@ pub struct New {
 
 /// All of them, by name.
 pub fn all(connection: &mut Connection) -> Result<Vec<Token>, DbError> {
-    let rows = api_tokens::table.inner_join(users::table).select(COLUMNS).order(api_tokens::name);
-    rows.load::<Row>(connection)?.into_iter().map(token).collect()
+    let rows = api_tokens::table
+        .inner_join(users::table)
+        .select((Row::as_select(), users::name))
+        .order(api_tokens::name);
+    rows.load(connection)?.into_iter().map(token).collect()
 }
 
 /// The one with this fingerprint, expired or not.
 pub fn by_hash(connection: &mut Connection, hash: &str) -> Result<Option<Token>, DbError> {
-    let row = api_tokens::table.inner_join(users::table).filter(api_tokens::hash.eq(hash)).select(COLUMNS);
-    row.first::<Row>(connection).optional()?.map(token).transpose()
+    let row = api_tokens::table
+        .inner_join(users::table)
+        .filter(api_tokens::hash.eq(hash))
+        .select((Row::as_select(), users::name));
+    row.first(connection).optional()?.map(token).transpose()
 }
 
 /// Keeps a new one; `None` when there is one of this name.

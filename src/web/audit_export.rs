@@ -1,7 +1,5 @@
 //! The audit log as a file, written while it is read.
 
-use std::convert::Infallible;
-
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream, stream::BoxStream};
 use serde::Deserialize;
@@ -73,8 +71,7 @@ pub(super) fn write(
         }
         Ok(Bytes::from(bytes))
     });
-    let fixed = |bytes: Vec<u8>| stream::iter([Ok::<_, Infallible>(Bytes::from(bytes))]);
-    let fixed = move |bytes| fixed(bytes).map(|Ok(bytes)| Ok(bytes));
+    let fixed = |bytes: Vec<u8>| stream::iter([Ok(Bytes::from(bytes))]);
     fixed(first).chain(middle).chain(fixed(last.to_vec()))
 }
 

@@ -14,7 +14,8 @@ use crate::{
         backup::{Backup, ItemState, Kind, State as BackupState, Trigger},
         container::Container,
         manifest::{Consistency, FORMAT, Item, ItemKind, Manifest},
-        run::{BackupRequest, Outcome, Request, State},
+        names::ScheduleId,
+        run::{BackupRequest, Outcome, State},
         vault::Storage,
     },
     worker::order::{Answer, BackupTask, Gate, Task},
@@ -34,6 +35,8 @@ pub(super) struct Target {
     pub(super) note: String,
     /// Whether the image goes in.
     pub(super) image: bool,
+    /// The schedule that asked for it.
+    pub(super) schedule: Option<ScheduleId>,
 }
 
 /// Does the run. What it stops is in its journal and brought back by who calls this.
@@ -48,6 +51,7 @@ pub(super) async fn run(job: &Job, request: &BackupRequest) -> Result<Outcome, P
         trigger: job.run.trigger,
         note: request.note.clone(),
         image,
+        schedule: request.schedule.clone(),
     };
     let backup = write(job, &plan, target, &mut rest).await?;
     Ok(outcome(&backup))
@@ -64,10 +68,7 @@ pub(super) async fn write(
     let task = BackupTask {
         trigger: target.trigger,
         note: target.note,
-        schedule: match &job.run.request {
-            Request::Backup(request) => request.schedule.clone(),
-            _ => None,
-        },
+        schedule: target.schedule,
         sources: plan.sources.clone(),
         image_of: target.image.then(|| container.to_owned()),
         spool: job.app.config.tmp_dir().join(job.run.id.as_str()),

@@ -83,6 +83,7 @@ pub(super) async fn run(job: &Job, request: &NetworkBackupRequest) -> Result<Out
         trigger: job.run.trigger,
         note: request.note.clone(),
         image: false,
+        schedule: None,
     };
     let backup = backup_run::write(job, &plan, target, &mut Open).await?;
     Ok(backup_run::outcome(&backup))

@@ -85,6 +85,7 @@ pub(super) async fn write(restore: &Restore<'_>, plan: &Plan) -> Result<(), Prob
         trigger: Trigger::Safety,
         note: format!("before restore {}", job.run.id),
         image: false,
+        schedule: None,
     };
     let backup = backup_run::write(job, plan, target, &mut Open).await?;
     if matches!(backup.meta.state, State::Partial | State::Unfinished) {

@@ -59,8 +59,16 @@ pub(super) fn due(
     schedule: &Schedule,
     now: DateTime<Utc>,
 ) -> Result<Option<Due>, DbError> {
-    let taken = db::schedule_runs::newest_slot(c, &schedule.id, Schedule::horizon(now))?;
-    Ok(schedule.due(taken, now))
+    Ok(schedule.due(taken(c, schedule, now)?, now))
+}
+
+/// Its newest slot that was taken, as far as the clock was right then.
+pub(super) fn taken(
+    c: &mut Connection,
+    schedule: &Schedule,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, DbError> {
+    db::schedule_runs::newest_slot(c, &schedule.id, Schedule::horizon(now))
 }
 
 /// Takes what the schedule owes, or starts it because a user asks. To be called inside a transaction.

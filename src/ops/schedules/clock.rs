@@ -17,7 +17,6 @@ use crate::{
         backup::Trigger,
         names::{RunId, ScheduleId},
         run::State,
-        schedule::Schedule,
     },
 };
 
@@ -104,7 +103,7 @@ async fn pause(app: &App) -> Duration {
     let next = app.db.read(move |c| {
         let mut next: Option<DateTime<Utc>> = None;
         for schedule in db::schedules::all(c)? {
-            let taken = db::schedule_runs::newest_slot(c, &schedule.id, Schedule::horizon(now))?;
+            let taken = claim::taken(c, &schedule, now)?;
             next = schedule.next(taken, now).into_iter().chain(next).min();
         }
         Ok(next)

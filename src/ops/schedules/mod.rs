@@ -72,7 +72,7 @@ pub async fn get(app: &App, id: &ScheduleId, now: DateTime<Utc>) -> Result<View>
 }
 
 fn view(c: &mut db::Connection, schedule: Schedule, now: DateTime<Utc>) -> Result<View, db::DbError> {
-    let taken = db::schedule_runs::newest_slot(c, &schedule.id, Schedule::horizon(now))?;
+    let taken = claim::taken(c, &schedule, now)?;
     let last = db::schedule_runs::latest(c, &schedule.id, 1)?.pop();
     Ok(View { next: schedule.next(taken, now), taken, last, schedule })
 }

@@ -204,13 +204,7 @@ impl Desk {
 
     async fn side(&self, app: &App, shell: &Shell, plan: &Plan) -> Result<Side> {
         let chosen = schedules::chosen(plan, self.all());
-        let fates = match &self.view {
-            Some(view) => {
-                let id = &view.schedule.id;
-                schedules::clean_up::preview(app, id, &plan.rules, plan.zone, shell.now).await?
-            }
-            None => Vec::new(),
-        };
+        let fates = self.fates(app, shell, plan).await?;
         let (goes, stays): (Vec<_>, Vec<_>) = fates.iter().partition(|fate| fate.keep.is_empty());
         let line = |fate: &Fate| line(fate, plan);
         let next = plan.timing.upcoming(shell.now, plan.zone).take(AHEAD);
@@ -222,6 +216,12 @@ impl Desk {
             goes: goes.into_iter().map(line).collect(),
             stays: stays.into_iter().map(line).collect(),
         })
+    }
+
+    /// What the plan's rules would do to the backups there are.
+    async fn fates(&self, app: &App, shell: &Shell, plan: &Plan) -> Result<Vec<Fate>> {
+        let Some(view) = &self.view else { return Ok(Vec::new()) };
+        schedules::clean_up::preview(app, &view.schedule.id, &plan.rules, plan.zone, shell.now).await
     }
 
     fn choices(&self, draft: &Draft) -> Vec<Choice> {
@@ -436,12 +436,7 @@ async fn meaning(app: &App, shell: &Shell, desk: &Desk, plan: &Plan) -> Result<V
         .take(AHEAD)
         .map(|at| at.with_timezone(&plan.zone).to_rfc3339())
         .collect();
-    let fates = match &desk.view {
-        Some(view) => {
-            schedules::clean_up::preview(app, &view.schedule.id, &plan.rules, plan.zone, shell.now).await?
-        }
-        None => Vec::new(),
-    };
+    let fates = desk.fates(app, shell, plan).await?;
     let fates: Vec<_> = fates.iter().map(schedule_api::fate).collect();
     Ok(json!({
         "next_runs": next, "containers": chosen.containers, "missing": chosen.missing, "backups": fates,

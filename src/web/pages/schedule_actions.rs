@@ -13,14 +13,24 @@ use super::{
 use crate::{
     app::App,
     error::Result,
-    model::names::ScheduleId,
-    ops::{Actor, containers, schedules},
+    model::{names::ScheduleId, schedule::Plan},
+    ops::{
+        Actor, containers,
+        schedules::{self, clean_up::Fate},
+    },
     web::{
         client::Client,
         input::Path,
         shell::{Done, Nav, Screen, Shell, render},
     },
 };
+
+/// The plan of a schedule, and what its rules would do now.
+async fn fates(app: &App, shell: &Shell, id: &ScheduleId) -> Result<(Plan, Vec<Fate>)> {
+    let plan = schedules::get(app, id, shell.now).await?.schedule.plan;
+    let fates = schedules::clean_up::preview(app, id, &plan.rules, plan.zone, shell.now).await?;
+    Ok((plan, fates))
+}
 
 /// `POST /schedules/{id}/run` and `POST /api/schedules/{id}/run`.
 pub(in crate::web) async fn run(
@@ -103,9 +113,8 @@ pub(in crate::web) async fn confirm_delete(
     State(app): State<App>,
     Path(id): Path<ScheduleId>,
 ) -> Result<Response> {
-    let plan = schedules::get(&app, &id, shell.now).await?.schedule.plan;
+    let (plan, fates) = fates(&app, &shell, &id).await?;
     let all = containers::list(&app).await.ok();
-    let fates = schedules::clean_up::preview(&app, &id, &plan.rules, plan.zone, shell.now).await?;
     let screen = DeleteScreen {
         containers: all.map(|all| plan.selection.choose(&all).containers.len()),
         backups: fates.len(),
@@ -157,8 +166,7 @@ pub(in crate::web) async fn confirm_clean_up(
     State(app): State<App>,
     Path(id): Path<ScheduleId>,
 ) -> Result<Response> {
-    let plan = schedules::get(&app, &id, shell.now).await?.schedule.plan;
-    let fates = schedules::clean_up::preview(&app, &id, &plan.rules, plan.zone, shell.now).await?;
+    let (plan, fates) = fates(&app, &shell, &id).await?;
     let (goes, stays): (Vec<_>, Vec<_>) = fates.iter().partition(|fate| fate.keep.is_empty());
     let screen = CleanUpScreen {
         goes: goes.into_iter().map(|fate| line(fate, &plan)).collect(),

@@ -173,6 +173,11 @@ impl Backup {
         }
     }
 
+    /// Whether it protects something of this server: it can be relied on, and is not what a restore set aside.
+    pub fn protects(&self, server: &str) -> bool {
+        self.meta.state.is_good() && self.server_name == server && self.trigger != Trigger::Safety
+    }
+
     /// For tests: made by hand on the server “nas”, on local storage, of no size.
     #[cfg(test)]
     pub(crate) fn sample(id: String, container: &str, created: DateTime<Utc>, state: State) -> Self {

@@ -13,7 +13,7 @@ use crate::{
     docker,
     error::{AppError, Result},
     model::{
-        backup::{Backup, Kind as BackupKind, Trigger},
+        backup::{Backup, Kind as BackupKind},
         manifest::{Consistency, Manifest},
         names::{BackupRef, ContainerRef},
         run::{BackupRequest, Request, Run},
@@ -231,15 +231,19 @@ pub async fn newest(app: &App) -> Result<HashMap<String, Backup>> {
 /// Newest usable backup of each thing of this kind on this server, by name.
 pub(super) async fn newest_of(app: &App, kind: BackupKind) -> Result<HashMap<String, Backup>> {
     let server = super::settings::server_name(app).await?;
+    let catalog = app.db.read(db::backups::all).await?;
+    Ok(newest_in(catalog, &server, kind))
+}
+
+/// The same in a catalog that is newest first.
+pub(super) fn newest_in(catalog: Vec<Backup>, server: &str, kind: BackupKind) -> HashMap<String, Backup> {
     let mut newest = HashMap::new();
-    for backup in app.db.read(db::backups::all).await? {
-        let usable = backup.meta.state.is_good();
-        let own = backup.server_name == server && backup.trigger != Trigger::Safety;
-        if usable && own && backup.meta.kind == kind {
+    for backup in catalog {
+        if backup.meta.kind == kind && backup.protects(server) {
             newest.entry(backup.meta.container.clone()).or_insert(backup);
         }
     }
-    Ok(newest)
+    newest
 }
 
 /// One backup, by id, unique prefix of it, or file name.

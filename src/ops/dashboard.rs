@@ -1,26 +1,37 @@
 //! The numbers of the dashboard and of the top bar.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
+
+use super::{
+    backups,
+    schedules::{self, View},
+    settings,
+};
 
 pub use crate::vitals::Vitals;
 use crate::{
     app::App,
     db,
     error::Result,
-    model::container::{Container, Engine},
+    model::{
+        backup::{Backup, Kind},
+        container::{Container, Engine},
+        schedule_warning::Warning,
+    },
 };
 
 /// How long the engine's version is believed.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Counts.
-#[derive(Debug, Clone, Serialize)]
+/// Counts, and what is not as it should be.
+#[derive(Debug, Clone)]
 pub struct Stats {
     /// All containers.
     pub containers: Vec<Container>,
@@ -40,6 +51,12 @@ pub struct Stats {
     pub stored_size: u64,
     /// The disk under the vault.
     pub disk: Option<Disk>,
+    /// The schedules.
+    pub schedules: Vec<View>,
+    /// What is not as they promise.
+    pub warnings: Vec<Warning>,
+    /// Newest usable backup of each container of this server, by its name.
+    pub newest: HashMap<String, Backup>,
 }
 
 /// A disk.
@@ -73,10 +90,12 @@ fn disk(app: &App) -> Option<Disk> {
     Some(Disk { free_bytes: found.blocks_available() * block, total_bytes: found.blocks() * block })
 }
 
-/// Counts; fails when Docker is away.
-pub async fn stats(app: &App) -> Result<Stats> {
+/// Counts at this moment; fails when Docker is away. Reads the catalog once, for all that is told of it.
+pub async fn stats(app: &App, now: DateTime<Utc>) -> Result<Stats> {
     let (containers, counts) = tokio::try_join!(app.docker.containers(), app.docker.counts())?;
-    let backups = app.db.read(db::backups::all).await?;
+    let catalog = app.db.read(db::backups::all).await?;
+    let server = settings::server_name(app).await?;
+    let schedules = schedules::list(app, now).await?;
     let stacks: HashSet<_> =
         containers.iter().filter_map(|c| c.stack_info.as_ref().map(|stack| stack.name.as_str())).collect();
     Ok(Stats {
@@ -84,10 +103,13 @@ pub async fn stats(app: &App) -> Result<Stats> {
         volumes: counts.volumes,
         networks: counts.networks,
         stacks: stacks.len(),
-        backups: backups.len(),
-        size: backups.iter().map(|backup| backup.size).sum(),
-        stored_size: backups.iter().map(|backup| backup.stored_size).sum(),
+        backups: catalog.len(),
+        size: catalog.iter().map(|backup| backup.size).sum(),
+        stored_size: catalog.iter().map(|backup| backup.stored_size).sum(),
         disk: disk(app),
+        warnings: schedules::warnings::all(&schedules, &containers, &catalog, &server, now),
+        newest: backups::newest_in(catalog, &server, Kind::Container),
+        schedules,
         containers,
     })
 }

@@ -15,7 +15,7 @@ use crate::{
     docker::VolumeSummary,
     error::{AppError, Result},
     model::{
-        backup::{Backup, ItemState, Trigger},
+        backup::{Backup, ItemState},
         container::Container,
         names::VolumeName,
         volume::{Held, Protection, STALE_DAYS, Volume},
@@ -64,8 +64,7 @@ fn held(backups: &[Backup], server: &str) -> HashMap<String, Known> {
     let mut volumes: HashMap<String, Known> = HashMap::new();
     // Newest first.
     for backup in backups {
-        let usable = backup.meta.state.is_good();
-        if !usable || backup.server_name != server || backup.trigger == Trigger::Safety {
+        if !backup.protects(server) {
             continue;
         }
         let folder = format!("{}/volumes/", backup.meta.container);

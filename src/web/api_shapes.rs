@@ -10,10 +10,11 @@ use crate::{
         manifest::{Consistency, ItemKind},
         progress::{Level, Progress},
         run::{Run, State},
+        schedule_warning::Warning,
     },
     ops::{
         backups::Preview, dashboard::Stats, network_restores::Review as NetworkReview, restores::Review,
-        runs::RunView, schedules::View,
+        runs::RunView,
     },
 };
 
@@ -176,7 +177,9 @@ fn overall(progress: &Progress) -> u32 {
 }
 
 /// `GET /api/dashboard-stats`.
-pub(super) fn dashboard(stats: &Stats, schedules: &[View], warnings: &[String]) -> Value {
+pub(super) fn dashboard(stats: &Stats) -> Value {
+    let schedules = &stats.schedules;
+    let warnings: Vec<String> = stats.warnings.iter().map(Warning::words).collect();
     let next = schedules.iter().filter_map(|view| Some((view.next?, &view.schedule.plan.name))).min();
     let next_run = next.map(|(at, _)| at.to_rfc3339());
     let running = stats.containers.iter().filter(|container| container.status == Status::Running).count();

@@ -21,10 +21,7 @@ use crate::{
         run::{Kind, Run, State},
         schedule_warning::Warning,
     },
-    ops::{
-        Actor, backups, dashboard, runs,
-        schedules::{self, View},
-    },
+    ops::{Actor, dashboard, runs, schedules::View},
     web::{
         api_shapes,
         format::{When, size},
@@ -170,14 +167,12 @@ pub(in crate::web) async fn show(
     shell: Shell,
     extract::State(app): extract::State<App>,
 ) -> Result<Response> {
-    let stats = dashboard::stats(&app).await?;
-    let newest = backups::newest(&app).await?;
+    let stats = dashboard::stats(&app, shell.now).await?;
     let (latest, _) = runs::list(&app, LOOK_BACK, 0).await?;
     let active = runs::active(&app).await?;
     let count = |status| stats.containers.iter().filter(|container| container.status == status).count();
-    let views = schedules::list(&app, shell.now).await?;
-    let warnings = schedules::warnings::all(&app, &stats.containers, shell.now).await?;
-    let promised: HashMap<&str, &Warning> = warnings
+    let promised: HashMap<&str, &Warning> = stats
+        .warnings
         .iter()
         .filter_map(|warning| match warning {
             Warning::NoBackup { container, .. } => Some((container.as_str(), warning)),
@@ -187,7 +182,7 @@ pub(in crate::web) async fn show(
     let (mut protected, mut stale) = (0, 0);
     let mut attention = Vec::new();
     for container in &stats.containers {
-        let backup = newest.get(&container.name);
+        let backup = stats.newest.get(&container.name);
         let old = backup
             .is_some_and(|backup| (shell.now - backup.created).num_days() >= super::containers::STALE_DAYS);
         protected += usize::from(backup.is_some() && !old);
@@ -204,8 +199,7 @@ pub(in crate::web) async fn show(
         }
     }
     attention.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
-    let told: Vec<String> = warnings.iter().map(Warning::words).collect();
-    let json = api_shapes::dashboard(&stats, &views, &told);
+    let json = api_shapes::dashboard(&stats);
     let more = attention.len().saturating_sub(5);
     attention.truncate(5);
     let screen = DashboardScreen {
@@ -234,13 +228,14 @@ pub(in crate::web) async fn show(
         size: size(stats.size),
         stored: size(stats.stored_size),
         ratio: ratio(stats.size, stats.stored_size),
-        warnings: warnings
+        warnings: stats
+            .warnings
             .iter()
             .filter(|warning| matches!(warning, Warning::DidNotRun { .. }))
             .map(Warning::words)
             .collect(),
-        schedules: views.len(),
-        next: next(&shell, &views),
+        schedules: stats.schedules.len(),
+        next: next(&shell, &stats.schedules),
     };
     shell.show(&screen, render, |_| json!(json)).await
 }

@@ -168,7 +168,9 @@ impl Drop for Bench {
             let output = try_run("docker", &[arguments, &["-q", "--filter", &filter]].concat());
             String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
         };
-        let kinds: [(&[&str], &[&str]); 5] = [
+        let kinds: [(&[&str], &[&str]); 6] = [
+            (&["ps", "-a"], &["rm", "-f", "-v"]),
+            // Once more, for what the storage driver held on to.
             (&["ps", "-a"], &["rm", "-f", "-v"]),
             (&["volume", "ls"], &["volume", "rm", "-f"]),
             (&["network", "ls"], &["network", "rm"]),

@@ -26,6 +26,7 @@ use crate::{
         vault::{Access, Storage},
     },
     ops,
+    seal::Seal,
     vaults::{State, Vaults},
     vitals::Sampler,
     worker::{
@@ -68,6 +69,8 @@ pub struct App {
     pub unsettled: Arc<Notify>,
     /// Held while something is brought back.
     pub settling: Arc<Mutex<()>>,
+    /// Keeps secrets in the database unreadable.
+    pub seal: Seal,
     /// What opens the vaults, or why one cannot be opened.
     pub vaults: Arc<Vaults>,
     /// Wakes the clock of the schedules.
@@ -86,6 +89,10 @@ impl App {
         make_private(&config.data, 0o755)?;
         make_private(&directory, 0o700)?;
         make_private(&config.tmp_dir(), 0o700)?;
+        let seal = Seal::load(&directory).map_err(|error| {
+            let why = format!("The key {} can't be used: {error}", directory.join("secret.key").display());
+            AppError::unavailable(why, Some(Box::new(error)))
+        })?;
         let db = Db::open(&directory.join("monkey.db"))?;
         let queue = Queue::open(&directory.join("queue.db")).await?;
         let zone = config.zone().map_err(|error| AppError::invalid(error.to_string()))?;
@@ -105,6 +112,7 @@ impl App {
             shutdown: CancellationToken::new(),
             unsettled: Arc::default(),
             settling: Arc::default(),
+            seal,
             vaults: Arc::default(),
             schedules: Arc::default(),
             scheduling: Arc::default(),

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod live;
 pub mod model;
 pub mod ops;
+pub mod seal;
 pub mod telemetry;
 pub mod vault;
 pub mod vaults;

@@ -1,6 +1,6 @@
 //! The keys of the vaults: found at the start, and again when somebody asks to try again.
 
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::fs;
 
 use crate::{
     app::App,
@@ -9,6 +9,7 @@ use crate::{
         secret::Secret,
         vault::{Access, Location, Storage},
     },
+    seal,
     vaults::State,
 };
 
@@ -41,28 +42,12 @@ fn local(config: &Config) -> Result<Access, String> {
                     path.display()
                 ));
             }
-            let password = new_key();
-            write_key(&path, &password).map_err(|error| {
+            let password = seal::new_key();
+            seal::write_key(&path, &password).map_err(|error| {
                 format!("The vault's key can't be written to {}: {error}", path.display())
             })?;
             Ok(Access { location, password })
         }
         Err(error) => Err(format!("The vault's key {} can't be read: {error}", path.display())),
     }
-}
-
-/// 256 random bits as hex.
-fn new_key() -> Secret {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    for byte in rand::random::<[u8; 32]>() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    Secret::new(text)
-}
-
-fn write_key(path: &Path, key: &Secret) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{}", key.reveal())?;
-    file.sync_all()
 }

@@ -173,6 +173,14 @@ impl Backup {
         }
     }
 
+    /// Whether both are the same backup, in two vaults. A snapshot's id is another in each of them.
+    pub fn is_copy_of(&self, other: &Self) -> bool {
+        self.created == other.created
+            && self.server_name == other.server_name
+            && self.meta.kind == other.meta.kind
+            && self.meta.container == other.meta.container
+    }
+
     /// Whether it protects something of this server: it can be relied on, and is not what a restore set aside.
     pub fn protects(&self, server: &str) -> bool {
         self.meta.state.is_good() && self.server_name == server && self.trigger != Trigger::Safety

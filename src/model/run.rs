@@ -65,6 +65,8 @@ pub enum Kind {
     Prune,
     /// Make a container again.
     Redeploy,
+    /// Copy backups into the other vault.
+    Copy,
 }
 
 /// Where a run stands.
@@ -118,7 +120,8 @@ impl Run {
 
     /// Whether it is about the container of this name.
     pub fn is_of_container(&self, name: &str) -> bool {
-        self.subject == name && !self.is_of_network() && !matches!(self.request, Request::Prune { .. })
+        let of_vault = matches!(self.request, Request::Prune { .. } | Request::Copy(_));
+        self.subject == name && !self.is_of_network() && !of_vault
     }
 }
 
@@ -157,6 +160,8 @@ pub enum Request {
         /// Its image was fetched first.
         pull: bool,
     },
+    /// Copy backups into the other vault.
+    Copy(CopyRequest),
 }
 
 impl Request {
@@ -167,6 +172,7 @@ impl Request {
             Self::Restore(_) | Self::NetworkRestore(_) => Kind::Restore,
             Self::Prune { .. } => Kind::Prune,
             Self::Redeploy { .. } => Kind::Redeploy,
+            Self::Copy(_) => Kind::Copy,
         }
     }
 }
@@ -216,6 +222,33 @@ pub struct NetworkRestoreRequest {
     pub backup: String,
     /// The decisions.
     pub options: restore::NetworkOptions,
+}
+
+/// Copy backups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRequest {
+    /// The vault they are in.
+    pub from: Storage,
+    /// The vault they go into.
+    pub to: Storage,
+    /// Which.
+    pub what: CopyWhat,
+}
+
+/// Which backups are copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "which")]
+pub enum CopyWhat {
+    /// These.
+    Backups {
+        /// Their ids.
+        ids: Vec<String>,
+    },
+    /// Those of this server that are not there yet, when the job begins.
+    New {
+        /// Only what this schedule made.
+        schedule: Option<ScheduleId>,
+    },
 }
 
 /// Restore one backup.
@@ -293,7 +326,7 @@ pub struct Outcome {
     pub notes: Vec<Note>,
 }
 
-words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune", Redeploy => "redeploy" });
+words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune", Redeploy => "redeploy", Copy => "copy" });
 words!(State {
     Queued => "queued",
     Running => "running",

@@ -32,6 +32,15 @@ impl Storage {
     /// Both of them.
     pub const ALL: [Self; 2] = [Self::Local, Self::S3];
 
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Local => Self::S3,
+            Self::S3 => Self::Local,
+        }
+    }
+
     /// For people.
     pub const fn label(self) -> &'static str {
         match self {

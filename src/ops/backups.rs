@@ -153,6 +153,9 @@ fn asked(run: &Run) -> Value {
         Request::NetworkRestore(request) => {
             json!({ "progress_id": run.id, "backup_id": request.backup })
         }
+        Request::Copy(request) => {
+            json!({ "progress_id": run.id, "from": request.from, "to": request.to, "what": request.what })
+        }
         Request::NetworkBackup(_) | Request::Prune { .. } | Request::Redeploy { .. } => {
             json!({ "progress_id": run.id })
         }

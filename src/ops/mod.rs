@@ -8,6 +8,7 @@ pub mod bulk;
 pub mod cleanup;
 pub mod consoles;
 pub mod containers;
+pub mod copies;
 pub mod dashboard;
 pub mod delete;
 pub mod events;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{backup_run, network_backups, network_restores, recovery, restore_run, vaults};
+use super::{backup_run, copies, network_backups, network_restores, recovery, restore_run, vaults};
 use crate::{
     app::App,
     db::{self, audit::Entry},
@@ -243,6 +243,7 @@ async fn kind(job: &Job) -> Result<Outcome, Problem> {
         Request::NetworkBackup(request) => network_backups::run(job, request).await,
         Request::NetworkRestore(request) => network_restores::run(job, request).await,
         Request::Prune { storage } => prune(job, *storage).await,
+        Request::Copy(request) => copies::run(job, request).await,
         Request::Redeploy { .. } => Ok(failed("A redeployment does not wait in the queue.".to_owned())),
     }
 }
@@ -272,6 +273,7 @@ pub(super) const fn operation(run: &Run) -> &'static str {
         (Kind::Restore, _) => "restore",
         (Kind::Prune, _) => "prune",
         (Kind::Redeploy, _) => "container_redeploy",
+        (Kind::Copy, _) => "copy_backup",
     }
 }
 

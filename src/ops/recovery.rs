@@ -56,6 +56,9 @@ fn why(run: &Run) -> &'static str {
             "Container Monkey was stopped while this container was made again. The old one was brought back. Start \
              it again."
         }
+        (Kind::Copy, _) => {
+            "Container Monkey was stopped while backups were copied. What was copied is whole. Start it again."
+        }
         (Kind::Prune, _) => {
             "Container Monkey was stopped while it freed space. Nothing was lost. Start it again."
         }

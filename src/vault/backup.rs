@@ -26,7 +26,11 @@ use crate::model::{
 };
 
 /// rustic's progress, as ours.
-struct Bars(Arc<dyn Reporter>);
+pub(super) struct Bars {
+    pub(super) reporter: Arc<dyn Reporter>,
+    /// Whether the reporter knows the whole size already.
+    pub(super) knows_total: bool,
+}
 
 impl fmt::Debug for Bars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +41,7 @@ impl fmt::Debug for Bars {
 impl ProgressBars for Bars {
     fn progress(&self, kind: ProgressType, _: &str) -> Progress {
         match kind {
-            ProgressType::Bytes => Progress::new(Self(self.0.clone())),
+            ProgressType::Bytes => Progress::new(Self { reporter: self.reporter.clone(), ..*self }),
             _ => Progress::hidden(),
         }
     }
@@ -49,13 +53,15 @@ impl RusticProgress for Bars {
     }
 
     fn set_length(&self, bytes: u64) {
-        self.0.total_bytes(bytes);
+        if !self.knows_total {
+            self.reporter.total_bytes(bytes);
+        }
     }
 
     fn set_title(&self, _: &str) {}
 
     fn inc(&self, bytes: u64) {
-        self.0.add_bytes(bytes);
+        self.reporter.add_bytes(bytes);
     }
 
     fn finish(&self) {}
@@ -71,7 +77,8 @@ impl Vault {
         plan: &BackupPlan,
         reporter: &Arc<dyn Reporter>,
     ) -> Result<BackupResult, VaultError> {
-        let (repo, last_snapshot) = repository_with(&self.access, Bars(reporter.clone()))?;
+        let (repo, last_snapshot) =
+            repository_with(&self.access, Bars { reporter: reporter.clone(), knows_total: false })?;
         let credentials = rustic_core::Credentials::Masterkey(self.repo.key());
         let repo = repo.open(&credentials)?.to_indexed_ids()?;
         let items: Vec<Tracked<'_>> =

@@ -6,6 +6,7 @@
 
 mod backup;
 mod commit;
+mod copy;
 mod error;
 mod image;
 mod list;
@@ -18,6 +19,7 @@ mod walk;
 use std::{path::PathBuf, sync::Arc};
 
 pub use commit::resume_commit;
+pub use copy::CopyResult;
 pub use error::VaultError;
 use rustic_core::{
     ConfigOptions, Credentials, KeyOptions, OpenStatus, Repository, RepositoryBackends, RepositoryOptions,

@@ -46,6 +46,13 @@ pub enum Task {
     },
     /// Free space. Answer: [`Answer::Pruned`].
     Prune,
+    /// Copy backups into another vault. Answer: [`Answer::Copied`].
+    Copy {
+        /// The backups.
+        backups: Vec<String>,
+        /// The other vault.
+        to: Box<Access>,
+    },
     /// Make a backup. Answer: [`Answer::Backup`].
     Backup(Box<BackupTask>),
     /// Load the image of a backup into the engine. Answer: [`Answer::Image`].
@@ -155,6 +162,7 @@ impl Task {
             | Self::Manifest { .. }
             | Self::Forget { .. }
             | Self::Prune
+            | Self::Copy { .. }
             | Self::LoadImage { .. } => Vec::new(),
         }
     }
@@ -270,6 +278,15 @@ pub enum Answer {
     Pruned {
         /// Bytes.
         freed: u64,
+    },
+    /// Backups were copied.
+    Copied {
+        /// So many are in the other vault and were not before.
+        copied: u64,
+        /// So many could not be copied.
+        failed: u64,
+        /// Bytes that the other vault has more.
+        added: u64,
     },
     /// True when an interrupted restore was finished, false when it was undone.
     Resumed {

@@ -131,6 +131,10 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             let pruned = vault.prune(context.report.as_ref())?;
             Ok(Answer::Pruned { freed: pruned.freed })
         }
+        Task::Copy { backups, to } => {
+            let copied = vault.copy_to(&Vault::open(to)?, backups, &context.report)?;
+            Ok(Answer::Copied { copied: copied.copied, failed: copied.failed, added: copied.added })
+        }
         Task::Backup(task) => backup::run(&vault, &order.engine, task, context),
         Task::LoadImage { backup } => restore::load_image(vault, &order.engine, backup, context),
         Task::Restore { backup, run, items } => restore::files(&vault, backup, run, items, context),

@@ -11,13 +11,14 @@ pub(super) struct Words {
 }
 
 /// Operation, icon, name in the filter, words before the target.
-const KNOWN: [(&str, &str, &str, &str); 48] = [
+const KNOWN: [(&str, &str, &str, &str); 49] = [
     ("backup_manual", "archive", "Manual backups", "Backup of"),
     ("backup_scheduled", "calendar-clock", "Scheduled backups", "Scheduled backup of"),
     ("restore", "archive-restore", "Restores", "Restore of"),
     ("delete_backup", "trash-2", "Deleted backups", "Backup deleted:"),
     ("download_backup", "download", "Downloaded backups", "Backup downloaded:"),
     ("upload_backup", "upload", "Uploaded backups", "Backup uploaded:"),
+    ("copy_backup", "copy", "Copied backups", "Copy of"),
     ("verify", "shield-check", "Verifications", "Verification of"),
     ("cleanup", "trash-2", "Retention clean-ups", "Clean-up of old backups,"),
     ("prune", "trash-2", "Vault clean-ups", "Clean-up of the vault"),

@@ -107,6 +107,7 @@ impl Live {
             Request::Backup(_)
             | Request::NetworkBackup(_)
             | Request::Redeploy { .. }
+            | Request::Copy(_)
             | Request::Prune { .. } => None,
         }
     }

@@ -38,6 +38,8 @@ pub(in crate::web) fn heading(run: &Run) -> String {
         (Kind::Restore, true) => format!("Restore {what}"),
         (Kind::Redeploy, false) => format!("Redeploying {what}"),
         (Kind::Redeploy, true) => format!("Redeploy {what}"),
+        (Kind::Copy, false) => format!("Copying {what}"),
+        (Kind::Copy, true) => format!("Copy {what}"),
         (Kind::Prune, _) => "Clean up the vault".to_owned(),
     }
 }

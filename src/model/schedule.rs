@@ -49,6 +49,9 @@ pub struct Plan {
     /// The vault; `None` = the one that is chosen for new backups when it runs.
     #[serde(default)]
     pub storage: Option<Storage>,
+    /// After a run, what it made is copied into the other vault.
+    #[serde(default)]
+    pub copy: bool,
     /// What is kept, in each vault.
     pub rules: Rules,
 }

@@ -17,6 +17,7 @@ pub(in crate::model) fn nightly() -> Schedule {
         selection: Selection::All,
         consistency: None,
         storage: None,
+        copy: false,
         rules: Rules::last(7),
     };
     let made = at("2026-03-01T12:00:00");

@@ -15,9 +15,9 @@ use super::{
     guard::{self, Limits},
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
-        containers, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, network_backups,
-        network_create, networks, restores, schedule, schedule_actions, schedule_api, schedule_run,
-        schedules, settings, stacks, statistics, tokens, vault, volume_actions, volumes,
+        containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs,
+        network_backups, network_create, networks, restores, schedule, schedule_actions, schedule_api,
+        schedule_run, schedules, settings, stacks, statistics, tokens, vault, volume_actions, volumes,
     },
     session,
 };
@@ -110,7 +110,9 @@ fn pages() -> Router<App> {
         )
         .route("/vault", get(vault::list))
         .route("/vault/refresh", post(vault::refresh))
+        .route("/vault/copies", post(copies::copy_many))
         .route("/vault/{id}", get(backups::show))
+        .route("/vault/{id}/copy", post(copies::copy))
         .route("/vault/{id}/delete", get(backups::confirm).post(backups::delete_form))
         .route("/vault/{id}/restore", get(restores::review).post(restores::start))
         // No name begins with a dash, so these are never a volume, image or network.
@@ -218,6 +220,8 @@ fn json_api() -> Router<App> {
         .route("/api/backup-progress/{id}", get(jobs::progress))
         .route("/api/backup-progress/{id}/cancel", post(job::cancel))
         .route("/api/backups", get(vault::list))
+        .route("/api/backups/copy", post(copies::copy_many))
+        .route("/api/backup/{id}/copy", post(copies::copy))
         .route("/api/restore-backup", post(restores::start_api))
         .route("/api/audit-logs", get(audit::list))
         .route("/api/audit-logs/statistics", get(audit::statistics))

@@ -40,6 +40,8 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/statistics/refresh", Scope::Operate),
     (Method::POST, "/api/vaults/local/refresh", Scope::Operate),
     (Method::POST, "/api/backup/{id}", Scope::Operate),
+    (Method::POST, "/api/backup/{id}/copy", Scope::Operate),
+    (Method::POST, "/api/backups/copy", Scope::Operate),
     (Method::POST, "/api/backup-progress/{id}/cancel", Scope::Operate),
     (Method::POST, "/api/scheduler/test", Scope::Operate),
     (Method::POST, "/api/schedules/{id}/run", Scope::Operate),

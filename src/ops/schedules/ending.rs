@@ -16,7 +16,7 @@ use crate::{
         names::{RunId, ScheduleId, ScheduleRunId},
         progress::{Level, Note},
         retention::{Scope, decide},
-        run::{Kind, Request, Run},
+        run::{CopyRequest, CopyWhat, Kind, Request, Run},
         schedule::Schedule,
         schedule_run::{Removed, Report, ScheduleRun},
         vault::Storage,
@@ -161,7 +161,8 @@ pub(super) fn going(
     .collect()
 }
 
-/// Writes the end: what came of it, what was removed with its audit entries, and jobs that free the space.
+/// Writes the end: what came of it, what was removed with its audit entries, and jobs that copy what is new and
+/// free the space.
 /// `problems`: the vaults in which nothing, or not everything, could be removed.
 pub(super) fn end(
     c: &mut Connection,
@@ -189,8 +190,34 @@ pub(super) fn end(
         let here: Vec<_> = stuck.iter().filter(|removed| removed.storage == *storage).cloned().collect();
         record(c, &by, &here, Some(why))?;
     }
-    let prunes = forget(c, &by, &run.report.removed, now)?;
-    Ok((Some(run), prunes))
+    let mut jobs = queue_copies(c, &by, &run, &runs, now)?;
+    jobs.extend(forget(c, &by, &run.report.removed, now)?);
+    Ok((Some(run), jobs))
+}
+
+/// Jobs that copy what the schedule has made into the other vault, if its plan says so and it has made something.
+/// Everything that has no copy yet goes, so that a run makes up for one whose copy failed.
+fn queue_copies(
+    c: &mut Connection,
+    by: &Tidier<'_>,
+    run: &ScheduleRun,
+    runs: &[Run],
+    now: DateTime<Utc>,
+) -> Result<Vec<RunId>, DbError> {
+    let Some(schedule) = db::schedules::get(c, &run.schedule)?.filter(|schedule| schedule.plan.copy) else {
+        return Ok(Vec::new());
+    };
+    let good = runs.iter().filter(|run| run.state.is_good());
+    let made: HashSet<&str> = good.filter_map(|run| run.backup_id.as_deref()).collect();
+    let all = db::backups::all(c)?;
+    let mine = made_by(&all, &schedule.id).filter(|backup| made.contains(backup.id.as_str()));
+    let storages: BTreeSet<Storage> = mine.map(|backup| backup.storage).collect();
+    let copy = |from: Storage| {
+        let what = CopyWhat::New { schedule: Some(schedule.id.clone()) };
+        let request = Request::Copy(CopyRequest { from, to: from.other(), what });
+        queue(c, by, ("copy_backup", format!("Backups of {}", schedule.plan.name)), request, now)
+    };
+    storages.into_iter().map(copy).collect()
 }
 
 /// Who removes backups.
@@ -214,7 +241,11 @@ pub(super) fn forget(
     removed.iter().try_for_each(|removed| db::backups::remove(c, removed.storage, &removed.id))?;
     record(c, by, removed, None)?;
     let storages: BTreeSet<Storage> = removed.iter().map(|removed| removed.storage).collect();
-    storages.into_iter().map(|storage| queue_prune(c, by, storage, now)).collect()
+    let prune = |storage: Storage| {
+        let subject = format!("{} vault", storage.label());
+        queue(c, by, ("prune", subject), Request::Prune { storage }, now)
+    };
+    storages.into_iter().map(prune).collect()
 }
 
 /// One audit entry per container.
@@ -253,21 +284,23 @@ pub(super) fn record(
     Ok(())
 }
 
-fn queue_prune(
+/// Writes down a job with its audit entry. `what`: the operation and the subject.
+fn queue(
     c: &mut Connection,
     by: &Tidier<'_>,
-    storage: Storage,
+    what: (&str, String),
+    request: Request,
     now: DateTime<Utc>,
 ) -> Result<RunId, DbError> {
-    let subject = format!("{} vault", storage.label());
+    let (operation, subject) = what;
     let run = Run {
         trigger: Trigger::Scheduled,
         schedule_run: by.run.cloned(),
-        ..Run::queued((by.actor, ""), subject, Request::Prune { storage }, now)
+        ..Run::queued((by.actor, ""), subject, request, now)
     };
     db::runs::insert(c, &run)?;
     let entry = Entry {
-        operation: "prune",
+        operation,
         actor: by.actor,
         address: "",
         target: &run.subject,

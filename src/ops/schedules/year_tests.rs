@@ -19,7 +19,7 @@ use crate::{
         audit::Filter,
         backup::{Backup, State as BackupState, Trigger},
         container::Container,
-        names::{RunId, ScheduleId},
+        names::{RunId, ScheduleId, ScheduleRunId},
         retention::Rules,
         run::{self, Outcome, Run},
         schedule::{Member, Plan, Schedule, Selection},
@@ -134,7 +134,7 @@ impl World {
         let Some(run) = queued.into_iter().next() else { return Ok(false) };
         let id: RunId = run.id.clone();
         let run = self.db.write(move |c| db::runs::begin(c, &id)).await.unwrap().unwrap();
-        if run.kind == run::Kind::Prune {
+        if matches!(run.kind, run::Kind::Prune | run::Kind::Copy) {
             let (id, done) = (run.id.clone(), perform::done(run::State::Complete));
             self.db.write(move |c| db::runs::finish(c, &id, &done)).await.unwrap();
             return Ok(true);
@@ -234,6 +234,7 @@ fn schedule(name: &str, timing: Timing, selection: Selection, rules: Rules, now:
         selection,
         consistency: None,
         storage: None,
+        copy: false,
         rules,
     };
     Schedule { id: ScheduleId::generate(), enabled: true, plan, created: now, since: now }
@@ -257,10 +258,11 @@ async fn year(seed: u64) {
     let nightly = Rules { daily: 7, monthly: 6, ..Rules::last(3) };
     let named = Selection::Named { containers: vec![Member::of(&all[0])], stacks: Vec::new() };
     let six = Timing::Cron { expression: "0 */6 * * *".to_owned() };
-    let schedules = [
+    let mut schedules = [
         schedule("Nightly", Timing::Daily { hour: 2, minute: 30 }, Selection::All, nightly, now),
         schedule("Databases", six, named, Rules::last(5), now),
     ];
+    schedules[1].plan.copy = true;
     let new = schedules.clone();
     world.db.write(move |c| new.iter().try_for_each(|one| db::schedules::insert(c, one))).await.unwrap();
 
@@ -312,6 +314,14 @@ async fn check(world: &World, schedules: &[Schedule]) {
         assert!(history.iter().all(|run| run.finished.is_some() && run.report.removing.is_empty()));
         let slots: BTreeSet<_> = history.iter().map(|run| run.slot.unwrap()).collect();
         assert_eq!(slots.len(), history.len(), "no slot twice");
+        let copied = |run: &ScheduleRunId| {
+            let of = runs.iter().filter(|job| job.schedule_run.as_ref() == Some(run));
+            of.filter(|job| job.kind == run::Kind::Copy).count()
+        };
+        for run in &history {
+            let made = run.report.complete + run.report.with_warnings > 0;
+            assert_eq!(copied(&run.id), usize::from(made && schedule.plan.copy), "{}", run.id);
+        }
     }
     let every = |c: &mut db::Connection| db::audit::page(c, &Filter::default(), 1_000_000, 0);
     let mut audit = world.db.read(every).await.unwrap().0;

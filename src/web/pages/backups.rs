@@ -15,8 +15,10 @@ use crate::{
         manifest::{Item, ItemKind, Manifest},
         names::BackupRef,
         restore::{NetworkOptions, Options},
+        vault::Storage,
     },
     ops::{Actor, backups, network_restores, restores},
+    vaults,
     web::{
         api_shapes,
         client::Client,
@@ -44,6 +46,8 @@ struct BackupScreen {
     run_command: String,
     compose: String,
     settings: String,
+    /// The other vault, where it is set up.
+    copy_to: Option<Storage>,
 }
 
 impl Screen for BackupScreen {
@@ -85,7 +89,9 @@ pub(in crate::web) async fn show(
         ("Note", backup.meta.note.clone()),
         ("Id", backup.id[..16].to_owned()),
     ];
+    let other = backup.storage.other();
     let screen = BackupScreen {
+        copy_to: (app.vaults.of(other).state() != vaults::State::Absent).then_some(other),
         when: shell.when(backup.created),
         items,
         facts: facts.into_iter().filter(|(_, value)| !value.is_empty()).collect(),

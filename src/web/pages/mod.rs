@@ -11,6 +11,7 @@ pub(super) mod container;
 pub(super) mod container_actions;
 pub(super) mod container_changes;
 pub(super) mod containers;
+pub(super) mod copies;
 pub(super) mod dashboard;
 pub(super) mod events;
 pub(super) mod explorer;

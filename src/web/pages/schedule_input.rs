@@ -50,6 +50,8 @@ pub(in crate::web) struct Input {
     consistency: Option<String>,
     #[serde(alias = "storage_location", deserialize_with = "word")]
     storage: Option<String>,
+    #[serde(deserialize_with = "switch")]
+    copy: Option<bool>,
     #[serde(alias = "keep_last", deserialize_with = "word")]
     lifecycle: Option<String>,
     #[serde(deserialize_with = "word")]
@@ -117,6 +119,7 @@ pub(in crate::web) struct Draft {
     pub(super) stacks: Vec<String>,
     pub(super) consistency: String,
     pub(super) storage: String,
+    pub(super) copy: bool,
     pub(super) last: String,
     pub(super) hourly: String,
     pub(super) daily: String,
@@ -138,6 +141,7 @@ impl Draft {
             selection: Selection::All,
             consistency: None,
             storage: None,
+            copy: false,
             rules: Rules { daily: 7, weekly: 4, monthly: 6, ..Rules::last(3) },
         })
     }
@@ -151,6 +155,7 @@ impl Draft {
             selection: Selection::Named { containers: Vec::new(), stacks: Vec::new() },
             consistency: None,
             storage: None,
+            copy: false,
             rules: Rules::last(7),
         })
     }
@@ -184,6 +189,7 @@ impl Draft {
             stacks,
             consistency: plan.consistency.map(|how| how.to_string()).unwrap_or_default(),
             storage: plan.storage.map(|storage| storage.to_string()).unwrap_or_default(),
+            copy: plan.copy,
             last: rules.last.to_string(),
             hourly: rules.hourly.to_string(),
             daily: rules.daily.to_string(),
@@ -217,6 +223,7 @@ impl Draft {
         self.days = input.days.unwrap_or(self.days);
         self.containers = input.containers.unwrap_or(self.containers);
         self.stacks = input.stacks.unwrap_or(self.stacks);
+        self.copy = input.copy.unwrap_or(self.copy);
         for (field, value) in [
             (&mut self.name, input.name),
             (&mut self.kind, input.schedule_type),
@@ -282,6 +289,7 @@ impl Draft {
             selection,
             consistency,
             storage,
+            copy: self.copy,
             rules,
         };
         for (field, why) in crate::ops::schedules::problems(&plan) {

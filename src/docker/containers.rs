@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     client::{Docker, escape},
     error::DockerError,
+    podman,
 };
 use crate::model::{
     container::{Action, Container, ImageInfo, Marks, Mount, PortMapping, StackInfo, Status},
@@ -49,9 +50,11 @@ impl Docker {
         Ok(row.map(|row| container(row, own.as_deref())).map(|container| (container, inspect)))
     }
 
-    /// The raw answer of `GET /containers/{id}/json`.
+    /// The raw answer of `GET /containers/{id}/json`, in Docker's words.
     pub async fn inspect(&self, id: &str) -> Result<Value, DockerError> {
-        self.get(&format!("/containers/{}/json", escape(id))).await
+        let mut container = self.get(&format!("/containers/{}/json", escape(id))).await?;
+        podman::in_dockers_words(&mut container);
+        Ok(container)
     }
 
     /// Starts, stops…; that it was so already is fine. `timeout` in seconds overrides the container's own.

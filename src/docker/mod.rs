@@ -19,6 +19,7 @@ mod logs;
 mod networks;
 mod payload;
 mod plan;
+mod podman;
 mod recreate;
 mod renew;
 mod siblings;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     endpoints::{self, is_empty},
     plan::anonymous_in,
+    podman,
 };
 use crate::model::{manifest::Manifest, restore::Recreate};
 
@@ -48,7 +49,13 @@ pub(super) fn payload(manifest: &Manifest, how: &Recreate, image: &str, target: 
             wanted.insert(name.clone(), endpoints::wanted(endpoint, Some(source), target.api));
         }
     }
-    let main = if mode == "default" { "bridge" } else { mode.as_str() };
+    let main = match mode.as_str() {
+        "default" | "bridge" if wanted.contains_key(podman::BRIDGE) && !wanted.contains_key("bridge") => {
+            podman::BRIDGE
+        }
+        "default" => "bridge",
+        mode => mode,
+    };
     if let Some(mac) = source["Config"]["MacAddress"].as_str().filter(|mac| !mac.is_empty())
         && own_network
     {

@@ -26,8 +26,8 @@ impl Docker {
     pub async fn stack_services(&self) -> Result<Option<Vec<Service>>, DockerError> {
         match self.get("/services?status=true").await {
             Ok(list) => Ok(Some(list.as_array().into_iter().flatten().filter_map(service).collect())),
-            // 503: "This node is not a swarm manager".
-            Err(DockerError::Refused { status: 503 | 406, .. }) => Ok(None),
+            // 503: "This node is not a swarm manager". Podman knows no swarm.
+            Err(DockerError::Refused { status: 503 | 406, .. } | DockerError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -29,6 +29,7 @@ mod main_job;
 mod matrix;
 mod networks;
 mod pages;
+mod podman;
 mod redeploy;
 mod schedules;
 mod security;

@@ -6,7 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Host;
-use crate::model::{container::Status, manifest::Manifest, network::overlap, restore::Options};
+use crate::model::{
+    container::Status,
+    manifest::Manifest,
+    network::{Network, overlap},
+    restore::Options,
+};
 
 /// One published port.
 #[derive(Debug, Clone, Serialize)]
@@ -109,7 +114,9 @@ pub(super) fn network_plan(host: &Host, manifest: &Manifest, network: &Value) ->
     let endpoint = &manifest.container["NetworkSettings"]["Networks"][&name]["IPAMConfig"];
     let fixed = endpoint["IPv4Address"].as_str().is_some_and(|address| !address.is_empty());
     let plan = |action, problem: Option<String>| NetworkPlan { name: name.clone(), action, problem };
-    if let Some(existing) = host.networks.iter().find(|other| other.name == name) {
+    // Podman's list knows its first network, `podman`, as `bridge`; its id is the same everywhere.
+    let same = |other: &&Network| other.name == name || network["Id"].as_str() == Some(&other.id);
+    if let Some(existing) = host.networks.iter().find(same) {
         if existing.subnets == subnets || !fixed {
             return plan("reuse", None);
         }

@@ -21,7 +21,6 @@ use crate::{
     jobs::{Perform, Queue},
     live::Live,
     model::{
-        engine::EngineAddress,
         names::RunId,
         vault::{Access, Storage},
     },
@@ -33,6 +32,7 @@ use crate::{
         launch::{self, Listener, Silent},
         order::{Answer, Failure, FailureKind, FilesTask, Order, Task},
         place::{Beside, Place},
+        readers::{Bytes, Readers},
     },
 };
 
@@ -77,6 +77,7 @@ pub struct App {
     pub schedules: Arc<Notify>,
     /// Held while schedules are started or ended.
     pub scheduling: Arc<Mutex<()>>,
+    readers: Readers,
     place: Arc<OnceCell<Place>>,
     cancels: Arc<std::sync::Mutex<HashMap<RunId, CancellationToken>>>,
 }
@@ -97,6 +98,7 @@ impl App {
         let queue = Queue::open(&directory.join("queue.db")).await?;
         let zone = config.zone().map_err(|error| AppError::invalid(error.to_string()))?;
         let docker = Docker::new(&config.engine, Some(directory.clone()))?;
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let app = Self {
             zone,
             db,
@@ -107,9 +109,10 @@ impl App {
             stats: ops::stats::Watch::default(),
             batches: Batches::default(),
             seats: Arc::new(Semaphore::new(ops::consoles::SEATS)),
-            tasks: TaskTracker::new(),
+            readers: Readers::new(tasks.clone(), shutdown.clone()),
+            tasks,
             events: EventLog::default(),
-            shutdown: CancellationToken::new(),
+            shutdown,
             unsettled: Arc::default(),
             settling: Arc::default(),
             seal,
@@ -211,13 +214,12 @@ impl App {
 
     /// Looks at files of a volume in a worker process. It gets no key of the vault.
     pub async fn look(&self, task: FilesTask) -> Result<Answer, Failure> {
-        self.run_worker(None, Task::Files(task), &mut Silent, &self.shutdown).await
+        self.readers.ask(self.place().await?, task).await
     }
 
     /// The same for tasks whose answer bytes follow.
-    pub async fn stream(&self, task: FilesTask) -> Result<(Answer, launch::Bytes), Failure> {
-        let order = Order { vault: None, engine: EngineAddress::default(), task: Task::Files(task) };
-        launch::stream(self.place().await?, order, self.shutdown.clone()).await
+    pub async fn stream(&self, task: FilesTask) -> Result<(Answer, Bytes), Failure> {
+        self.readers.stream(self.place().await?, task).await
     }
 
     /// The token that cancels this run; made when the run begins.

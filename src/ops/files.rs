@@ -17,8 +17,8 @@ use crate::{
         volume::Volume,
     },
     worker::{
-        launch::Bytes,
         order::{Answer, FilesTask, Look, Seen},
+        readers::Bytes,
     },
 };
 
@@ -89,7 +89,7 @@ async fn task(app: &App, volume: &Volume, path: &InnerPath, look: Look) -> Resul
             volume.name, volume.driver
         ))
     })?;
-    Ok(FilesTask { root, path: path.clone(), look })
+    Ok(FilesTask { root, path: path.clone(), look, more: false })
 }
 
 async fn ask(app: &App, volume: &Volume, path: &InnerPath, look: Look) -> Result<Seen> {

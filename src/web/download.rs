@@ -9,7 +9,7 @@ use axum::{
 use crate::{
     error::{AppError, Result},
     model::files::{ByteRange, StreamHead, decode},
-    worker::launch::Bytes,
+    worker::readers::Bytes,
 };
 
 /// Nothing of it may be loaded or run, even if it is opened as a page.

@@ -14,6 +14,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     process::ExitCode,
+    sync::mpsc::Receiver,
 };
 
 use nix::{
@@ -25,7 +26,7 @@ use nix::{
 
 use super::{
     archive,
-    order::{Answer, Event, Failure, FailureKind, FilesTask, Look, Seen},
+    order::{Answer, Event, Failure, FailureKind, FilesTask, Glance, Look, Seen},
     report::Report,
 };
 use crate::model::files::{
@@ -35,20 +36,29 @@ use crate::model::files::{
 /// Bytes of one piece.
 const PIECE: usize = 64 * 1024;
 
-/// Does the task. A failure before the first byte is an answer; one after it leaves the last piece out.
-pub(super) fn serve(task: &FilesTask) -> ExitCode {
-    match look(task) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+/// Does the task, and what is asked for after it. A failure before the first byte is an answer; one after it leaves
+/// the last piece out.
+pub(super) fn serve(task: FilesTask, lines: &Receiver<String>) -> ExitCode {
+    let FilesTask { root, path, look, more } = task;
+    let mut next = Some(Glance { path, look });
+    while let Some(glance) = next.take() {
+        if let Err(failure) = answer_to(&root, &glance) {
             Report::send(&Event::Answer(Box::new(Err(failure))));
-            ExitCode::SUCCESS
+        }
+        if more && let Ok(line) = lines.recv() {
+            let Ok(glance) = serde_json::from_str(&line) else {
+                eprintln!("this is not a work order");
+                return ExitCode::from(2);
+            };
+            next = Some(glance);
         }
     }
+    ExitCode::SUCCESS
 }
 
-fn look(task: &FilesTask) -> Result<(), Failure> {
-    let place = Place::open(&task.root, &task.path)?;
-    match &task.look {
+fn answer_to(root: &Path, glance: &Glance) -> Result<(), Failure> {
+    let place = Place::open(root, &glance.path)?;
+    match &glance.look {
         Look::List(window) => answer(Seen::Listing(place.list(*window)?)),
         Look::Read { limit } => answer(Seen::Excerpt(place.read(*limit)?)),
         Look::Send { prefix, .. } if kind(place.stat.st_mode) == EntryKind::Dir => {
@@ -130,6 +140,10 @@ impl<'a> Place<'a> {
     fn open(root: &Path, path: &'a InnerPath) -> Result<Self, Failure> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let root = open(root, flags, Mode::empty()).map_err(no_root)?;
+        // Deleted since this process was given it: it would look empty.
+        if fstat(&root).map_err(no_root)?.st_nlink == 0 {
+            return Err(refused(path, Errno::ENOENT));
+        }
         let bytes = path.bytes();
         let relative: &[u8] = if bytes.is_empty() { b"." } else { &bytes };
         let how = OpenHow::new()

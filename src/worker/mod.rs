@@ -14,6 +14,7 @@ pub mod order;
 pub mod place;
 mod probe;
 mod process;
+pub mod readers;
 mod report;
 mod restore;
 mod serve;

@@ -87,7 +87,7 @@ pub enum Task {
         /// The directories that it staged files in.
         targets: Vec<PathBuf>,
     },
-    /// Look at files of a volume. Answer: [`Answer::Files`]; bytes may follow it.
+    /// Look at files of a volume, once or several times. Answer: [`Answer::Files`]; bytes may follow it.
     Files(FilesTask),
 }
 
@@ -96,6 +96,18 @@ pub enum Task {
 pub struct FilesTask {
     /// Directory on the host that is never left, whatever links in it say.
     pub root: PathBuf,
+    /// Path inside of it.
+    pub path: InnerPath,
+    /// What to do there.
+    pub look: Look,
+    /// Whether it is to wait for another [`Glance`], a line each, until standard input ends.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// The next look at the same volume.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Glance {
     /// Path inside of it.
     pub path: InnerPath,
     /// What to do there.

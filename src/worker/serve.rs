@@ -27,7 +27,7 @@ pub(super) struct Context {
     pub(super) runtime: tokio::runtime::Handle,
     /// While true the job goes on even if the server dies.
     committing: Arc<AtomicBool>,
-    replies: Mutex<mpsc::Receiver<()>>,
+    replies: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Context {
@@ -59,6 +59,12 @@ pub fn serve() -> std::process::ExitCode {
         return std::process::ExitCode::from(2);
     };
     drop(line);
+    let committing = Arc::new(AtomicBool::new(false));
+    let lines = listen(committing.clone());
+    let order = match order {
+        Order { task: Task::Files(task), .. } => return files::serve(task, &lines),
+        order => order,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -66,28 +72,24 @@ pub fn serve() -> std::process::ExitCode {
             return std::process::ExitCode::from(2);
         }
     };
-    let committing = Arc::new(AtomicBool::new(false));
     let context = Context {
         report: Arc::new(Report::new()),
         runtime: runtime.handle().clone(),
-        replies: Mutex::new(listen(committing.clone())),
+        replies: Mutex::new(lines),
         committing,
     };
-    if let Task::Files(task) = &order.task {
-        return files::serve(task);
-    }
     let answer = perform(&order, &context);
     Report::send(&Event::Answer(Box::new(answer)));
     std::process::ExitCode::SUCCESS
 }
 
-/// Reads the server's replies. When the server is gone, so is the reason for the job, unless it
+/// Reads what the server says further. When the server is gone, so is the reason for the job, unless it
 /// is replacing files: then it is finished.
-fn listen(committing: Arc<AtomicBool>) -> mpsc::Receiver<()> {
+fn listen(committing: Arc<AtomicBool>) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        for _ in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.send(()).is_err() {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
                 break;
             }
         }

@@ -14,6 +14,7 @@ mod audit;
 mod browser;
 mod bulk;
 mod console;
+mod container;
 mod containers;
 mod dashboard;
 mod engines;

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) environment: Vec<(String, String)>,
     /// An existing data directory.
     pub(crate) data: Option<PathBuf>,
+    /// As a container, whatever the other tests do.
+    pub(crate) container: bool,
 }
 
 impl Options {
@@ -65,7 +67,7 @@ impl App {
         ];
         environment.extend(options.environment);
         let log = Arc::new(Mutex::new(Vec::new()));
-        let running = if in_container() {
+        let running = if options.container || in_container() {
             container(&data, &environment, &log)
         } else {
             process(&data, &environment, &log)
@@ -121,6 +123,14 @@ impl App {
             Running::Container { id, .. } => {
                 run("docker", &["inspect", "-f", "{{.State.Pid}}", id]).parse().unwrap()
             }
+        }
+    }
+
+    /// The container it runs in.
+    pub(crate) fn container(&self) -> &str {
+        match &self.running {
+            Running::Process(_) => panic!("it runs on the host"),
+            Running::Container { id, .. } => id,
         }
     }
 

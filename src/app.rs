@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::Path,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
@@ -23,6 +24,7 @@ use crate::{
     model::{
         names::RunId,
         vault::{Access, Storage},
+        weights::Weights,
     },
     ops,
     seal::Seal,
@@ -35,6 +37,9 @@ use crate::{
         readers::{Bytes, Readers},
     },
 };
+
+/// What is left of a container's grace time to end a job and to start again what it had stopped, seconds.
+const TIDY: u64 = 5;
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
@@ -176,13 +181,26 @@ impl App {
     /// Where workers run; found out once, which takes the engine only when we are in a container.
     pub async fn place(&self) -> Result<&Place, DockerError> {
         let find = || async {
+            let weights = Weights { cpu: self.config.job_cpu_weight, disk: self.config.job_io_weight };
             let Some(own) = self.docker.own_container().await? else {
-                return Ok(if self.docker.shares_files().await? { Place::Here } else { Place::Elsewhere });
+                let here = self.docker.shares_files().await?;
+                return Ok(if here { Place::Here(weights) } else { Place::Elsewhere(weights) });
             };
             let data = fs::canonicalize(&self.config.data).unwrap_or_else(|_| self.config.data.clone());
-            Ok(Place::Beside(Beside { docker: self.docker.clone(), own, data }))
+            Ok(Place::Beside(Beside { docker: self.docker.clone(), own, data, weights }))
         };
         self.place.get_or_try_init(find).await
+    }
+
+    /// How long a running job may go on when the server stops, so that what it had stopped runs again before the
+    /// server is killed.
+    pub fn stop_timeout(&self) -> Duration {
+        let allowed = match (self.config.stop_timeout, self.place.get()) {
+            (Some(seconds), _) => seconds,
+            (None, Some(Place::Beside(beside))) => beside.own.grace.saturating_sub(TIDY),
+            (None, _) => 60,
+        };
+        Duration::from_secs(allowed)
     }
 
     /// Does a short task that needs no vault, in a worker process that nobody watches.

@@ -99,9 +99,16 @@ pub struct Config {
     /// Minutes after which a console is closed in which nothing was typed; 0 = never.
     #[arg(long, env = "MONKEY_CONSOLE_IDLE_MINUTES", default_value_t = 30, global = true)]
     pub console_idle_minutes: u64,
-    /// Seconds that a running job gets to end when the server stops.
-    #[arg(long, env = "MONKEY_STOP_TIMEOUT", default_value_t = 60, global = true)]
-    pub stop_timeout: u64,
+    /// Seconds that a running job gets to end when the server stops; default: 60, in a container 5 less than its
+    /// `--stop-timeout`.
+    #[arg(long, env = "MONKEY_STOP_TIMEOUT", global = true)]
+    pub stop_timeout: Option<u64>,
+    /// How much of the CPUs jobs get when others want them too; other containers and processes have 1024.
+    #[arg(long, env = "MONKEY_JOB_CPU_WEIGHT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=262_144), global = true)]
+    pub job_cpu_weight: u32,
+    /// The same for the disks, of jobs in containers: 10 to 1000; default: what the engine gives to all.
+    #[arg(long, env = "MONKEY_JOB_IO_WEIGHT", value_parser = clap::value_parser!(u16).range(10..=1000), global = true)]
+    pub job_io_weight: Option<u16>,
 }
 
 /// Why the settings cannot be used.

@@ -18,11 +18,15 @@ use super::{
     containers::HELPER,
     error::DockerError,
 };
+use crate::model::weights::Weights;
 
 /// To read and write files whoever owns them, with all their attributes (capabilities(7)); found by trying, see
 /// `trusted.*` and `security.*` attributes, device files and set-id bits.
 const CAPABILITIES: [&str; 8] =
     ["DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SYS_ADMIN"];
+
+/// How long `docker stop` waits unless it is told otherwise, seconds.
+const GRACE: u64 = 10;
 
 /// The container we run in, as far as siblings need to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,10 @@ pub struct OwnContainer {
     pub image: String,
     /// What is mounted in it: path inside and path on the host.
     pub mounts: Vec<(PathBuf, PathBuf)>,
+    /// Where its image wants volumes.
+    pub volumes: Vec<PathBuf>,
+    /// How long `docker stop` waits for it, seconds.
+    pub grace: u64,
 }
 
 /// A path of the host for a sibling.
@@ -59,6 +67,8 @@ pub struct Sibling<'a> {
     pub binds: &'a [Bind],
     /// Whether it shares our network.
     pub network: bool,
+    /// How much of the machine it gets.
+    pub weights: Weights,
 }
 
 /// A sibling that runs, with what it says and hears.
@@ -90,6 +100,11 @@ impl Docker {
         Ok(Some(OwnContainer {
             image: inspect["Image"].as_str().unwrap_or_default().to_owned(),
             mounts: mounts.map(|mount| (path(&mount["Destination"]), path(&mount["Source"]))).collect(),
+            volumes: inspect["Config"]["Volumes"]
+                .as_object()
+                .map(|volumes| volumes.keys().map(PathBuf::from).collect())
+                .unwrap_or_default(),
+            grace: inspect["Config"]["StopTimeout"].as_u64().unwrap_or(GRACE),
             id,
         }))
     }
@@ -170,6 +185,14 @@ fn payload(sibling: &Sibling<'_>) -> Value {
             format!("{}:{}:{mode}", bind.host.display(), bind.inside.display())
         })
         .collect();
+    // Where nothing is mounted the engine would make a volume, which everybody would see.
+    let empty: serde_json::Map<String, Value> = sibling
+        .own
+        .volumes
+        .iter()
+        .filter(|path| !sibling.binds.iter().any(|bind| bind.inside == **path))
+        .map(|path| (path.display().to_string(), json!("size=4k")))
+        .collect();
     let network = if sibling.network { format!("container:{}", sibling.own.id) } else { "none".to_owned() };
     json!({
         "Image": sibling.own.image,
@@ -181,6 +204,7 @@ fn payload(sibling: &Sibling<'_>) -> Value {
         "HostConfig": {
             "Mounts": mounts,
             "Binds": binds,
+            "Tmpfs": empty,
             "NetworkMode": network,
             // Otherwise everything it says would be written to the disk as well.
             "LogConfig": { "Type": "none" },
@@ -190,8 +214,9 @@ fn payload(sibling: &Sibling<'_>) -> Value {
             "CapAdd": CAPABILITIES,
             // A bind must not be relabelled on hosts with SELinux.
             "SecurityOpt": ["no-new-privileges", "label=disable"],
-            // The services come first.
-            "CpuShares": 256,
+            // The services come first. 0 is as good as nothing.
+            "CpuShares": sibling.weights.cpu,
+            "BlkioWeight": sibling.weights.disk.unwrap_or(0),
         },
     })
 }

@@ -29,3 +29,4 @@ pub mod token;
 pub mod user;
 pub mod vault;
 pub mod volume;
+pub mod weights;

@@ -1,7 +1,7 @@
 //! Doing a run: the queue delivers its id, this does the work and writes down
 //! how it ended. Never fails and never panics: the outcome belongs to the run.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use serde_json::json;
@@ -118,8 +118,8 @@ async fn watch_shutdown<F: Future>(app: &App, run: &Run, cancel: &CancellationTo
         outcome = &mut job => return outcome,
         () = app.shutdown.cancelled() => {}
     }
-    tracing::info!(run.id = %run.id, "stopping: the running job gets {} s to end", app.config.stop_timeout);
-    let patience = Duration::from_secs(app.config.stop_timeout);
+    let patience = app.stop_timeout();
+    tracing::info!(run.id = %run.id, "stopping: the running job gets {} s to end", patience.as_secs());
     if let Ok(outcome) = tokio::time::timeout(patience, &mut job).await {
         return outcome;
     }

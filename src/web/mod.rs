@@ -53,7 +53,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
         tracing::warn!("stopped before all consoles were closed");
     }
     // The job's own deadline, and a little to write its outcome.
-    let patience = Duration::from_secs(app.config.stop_timeout + 10);
+    let patience = app.stop_timeout() + Duration::from_secs(10);
     match timeout(patience, work).await {
         Ok(Ok(Err(error))) => return Err(chain(&error)),
         Ok(Ok(Ok(()))) => tracing::info!("stopped"),

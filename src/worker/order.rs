@@ -151,6 +151,11 @@ impl Task {
         }
     }
 
+    /// Whether somebody waits for it before a page, so that it is done at once.
+    pub const fn is_quick(&self) -> bool {
+        matches!(self, Self::Probe { .. } | Self::MakePaths { .. } | Self::Files(_))
+    }
+
     /// Every path of the host that it works with. A worker in a container sees no others.
     pub fn host_paths(&mut self) -> Vec<(&mut PathBuf, Need)> {
         match self {

@@ -6,17 +6,20 @@
 use std::path::{Path, PathBuf};
 
 use super::order::{Failure, FailureKind, Need, Order};
-use crate::docker::{Bind, Docker, DockerError, OwnContainer, Running, Sibling};
+use crate::{
+    docker::{Bind, Docker, DockerError, OwnContainer, Running, Sibling},
+    model::weights::Weights,
+};
 
 /// Where workers run.
 #[derive(Clone)]
 pub enum Place {
     /// As child processes.
-    Here,
+    Here(Weights),
     /// As sibling containers.
     Beside(Beside),
     /// As child processes that don't see the files of the engine's host.
-    Elsewhere,
+    Elsewhere(Weights),
 }
 
 /// What is needed to start siblings.
@@ -28,6 +31,8 @@ pub struct Beside {
     pub own: OwnContainer,
     /// Our data directory, as we see it.
     pub data: PathBuf,
+    /// How much of the machine they get.
+    pub weights: Weights,
 }
 
 /// Names of paths: as a sibling sees them and as the host does.
@@ -37,7 +42,9 @@ impl Place {
     /// Where the data directory is on the host, so that it is never backed up into itself.
     pub fn data_on_host(&self, data: &Path) -> PathBuf {
         match self {
-            Self::Here | Self::Elsewhere => std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned()),
+            Self::Here(_) | Self::Elsewhere(_) => {
+                std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned())
+            }
             Self::Beside(beside) => beside.on_host(&beside.data).unwrap_or_else(|| data.to_owned()),
         }
     }
@@ -58,7 +65,8 @@ impl Beside {
         let names = give_paths(order, &mut binds);
         let network = order.task.needs_docker() && order.engine.is_remote();
         loop {
-            let sibling = Sibling { own: &self.own, arguments: &["worker"], binds: &binds, network };
+            let weights = self.weights;
+            let sibling = Sibling { own: &self.own, arguments: &["worker"], binds: &binds, network, weights };
             match self.docker.start_sibling(&sibling).await {
                 Ok(running) => return Ok((running, names)),
                 Err(error) => {

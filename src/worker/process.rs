@@ -89,8 +89,11 @@ impl Process {
     /// Starts a worker and hands it its order.
     pub(super) async fn start(place: &Place, mut order: Order) -> Result<Self, Failure> {
         let mut process = match place {
-            Place::Elsewhere if !order.task.host_paths().is_empty() => return Err(elsewhere()),
-            Place::Here | Place::Elsewhere => Self::child().map_err(|error| broken(&error))?,
+            Place::Elsewhere(_) if !order.task.host_paths().is_empty() => return Err(elsewhere()),
+            Place::Here(weights) | Place::Elsewhere(weights) => {
+                let niceness = if order.task.is_quick() { 0 } else { weights.niceness() };
+                Self::child(niceness).map_err(|error| broken(&error))?
+            }
             Place::Beside(beside) => {
                 let (running, names) = beside.start(&mut order).await?;
                 Self::sibling(beside.docker.clone(), running, names)
@@ -101,15 +104,17 @@ impl Process {
         Ok(process)
     }
 
-    fn child() -> io::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("worker")
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
+    fn child(niceness: u32) -> io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let nice = (niceness > 0)
+            .then(|| Self::spawn(Command::new("nice").arg(format!("-n{niceness}")).arg(&program)));
+        // Without the command `nice` there is no harm but a busier machine.
+        let spawned = match nice {
+            Some(Ok(child)) => Ok(child),
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Self::spawn(&mut Command::new(program)),
+        };
+        let mut child = spawned?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -122,6 +127,17 @@ impl Process {
             life: Life::Child(Box::new(child)),
             names: Names::new(),
         })
+    }
+
+    fn spawn(command: &mut Command) -> io::Result<Child> {
+        command
+            .arg("worker")
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
     }
 
     fn sibling(docker: Docker, running: Running, names: Names) -> Self {

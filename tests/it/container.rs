@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use crate::harness::{App, Bench, Options, run, wait_for};
 
 fn start() -> App {
@@ -76,6 +78,59 @@ fn files_are_looked_at_quickly_and_no_helper_is_left() {
     let server = app.container().to_owned();
     let data = app.stop();
     wait_for("them to end with the server", || helpers(&server).is_empty().then_some(()));
-    run("docker", &["rm", "-v", &server]);
     fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn docker_stop_during_a_backup_keeps_to_the_grace_time_and_the_job_ends_after_the_next_start() {
+    let bench = Bench::new();
+    let volume = bench.volume("data");
+    fs::write(bench.path(&volume).join("file"), "content").unwrap();
+    let web = bench.run("web", &["-v", &format!("{volume}:/data")], &[]);
+    let app = start();
+    let admin = app.admin();
+    let asked = admin.post(&format!("/api/backup/{web}"), &json!({ "consistency": "stop" }));
+    let id = asked.expect(202)["progress_id"].as_str().unwrap().to_owned();
+    // A job that would never end by itself.
+    let worker = wait_for("the container to be stopped and read", || {
+        let worker = app.workers().first().copied();
+        worker.filter(|_| !bench.is_running(&web))
+    });
+    run("kill", &["-STOP", &worker.to_string()]);
+
+    let server = app.container().to_owned();
+    let began = Instant::now();
+    run("docker", &["stop", &server]);
+    let took = began.elapsed();
+    println!("stopped in {took:?}");
+    assert_eq!(run("docker", &["inspect", "-f", "{{.State.ExitCode}}", &server]), "0", "after {took:?}");
+    assert!(bench.is_running(&web), "started again before the end");
+    assert_eq!(helpers(&server), "");
+    let data = app.stop();
+
+    let app = App::start_with(Options { container: true, data: Some(data.clone()), ..Options::default() });
+    let ended = app.admin().finished(&id);
+    assert_eq!(ended["status"], "complete", "{ended:#}");
+    assert!(bench.is_running(&web));
+    drop(app);
+    fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn jobs_give_way_to_the_services() {
+    let bench = Bench::new();
+    let volume = bench.volume("data");
+    let options = Options { container: true, ..Options::default() };
+    let app =
+        App::start_with(options.with("MONKEY_JOB_CPU_WEIGHT", "100").with("MONKEY_JOB_IO_WEIGHT", "50"));
+    app.admin().get(&format!("/api/volume/{volume}/explore")).expect(200);
+    let helper = bench.inspect(&helpers(app.container()));
+    let host = &helper["HostConfig"];
+    assert_eq!((&host["CpuShares"], &host["NetworkMode"]), (&json!(100), &json!("none")));
+    // The engine leaves it out where the kernel has no weights for disks.
+    assert!([json!(50), json!(0)].contains(&host["BlkioWeight"]), "{host:#}");
+    let mounts: Vec<_> =
+        helper["Mounts"].as_array().unwrap().iter().filter(|mount| mount["Type"] != "tmpfs").collect();
+    assert_eq!(mounts.len(), 1, "nothing but what is looked at: {mounts:#?}");
+    assert_eq!((&mounts[0]["RW"], &mounts[0]["Type"]), (&json!(false), &json!("bind")));
 }

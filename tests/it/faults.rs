@@ -99,6 +99,10 @@ fn a_killed_backup_worker_leaves_no_backup_and_a_running_container() {
     let admin = app.admin();
     let id = scene.begin_backup(&admin);
     assert!(!scene.bench.is_running(&scene.container), "stopped while it is read");
+    if !in_container() {
+        let nice = run("ps", &["-o", "ni=", "-p", &app.workers()[0].to_string()]);
+        assert_eq!(nice, "6", "it gives way to the services");
+    }
     kill_worker(&app);
     let ended = admin.finished(&id);
     assert_eq!(ended["status"], "error", "{ended:#}");

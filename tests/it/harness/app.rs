@@ -62,9 +62,11 @@ impl App {
         let data = options.data.unwrap_or_else(|| own.as_ref().unwrap().path().to_owned());
         let mut environment = vec![
             ("MONKEY_SERVER_NAME".to_owned(), "test-server".to_owned()),
-            ("MONKEY_STOP_TIMEOUT".to_owned(), "5".to_owned()),
             ("NO_COLOR".to_owned(), "1".to_owned()),
         ];
+        if !options.container {
+            environment.push(("MONKEY_STOP_TIMEOUT".to_owned(), "5".to_owned()));
+        }
         environment.extend(options.environment);
         let log = Arc::new(Mutex::new(Vec::new()));
         let running = if options.container || in_container() {

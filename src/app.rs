@@ -30,6 +30,7 @@ use crate::{
     seal::Seal,
     vaults::{State, Vaults},
     vitals::Sampler,
+    watchers::Watchers,
     worker::{
         launch::{self, Listener, Silent},
         order::{Answer, Failure, FailureKind, FilesTask, Order, Task},
@@ -62,6 +63,8 @@ pub struct App {
     pub stats: ops::stats::Watch,
     /// What was asked for several things at once.
     pub batches: Batches,
+    /// Pages that follow something.
+    pub watchers: Watchers,
     /// Free seats for consoles and commands in containers.
     pub seats: Arc<Semaphore>,
     /// Work that must be brought to its end before the program ends.
@@ -113,6 +116,7 @@ impl App {
             live: Live::default(),
             stats: ops::stats::Watch::default(),
             batches: Batches::default(),
+            watchers: Watchers::default(),
             seats: Arc::new(Semaphore::new(ops::consoles::SEATS)),
             readers: Readers::new(tasks.clone(), shutdown.clone()),
             tasks,

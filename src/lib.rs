@@ -16,5 +16,6 @@ pub mod telemetry;
 pub mod vault;
 pub mod vaults;
 pub mod vitals;
+pub mod watchers;
 pub mod web;
 pub mod worker;

@@ -14,6 +14,7 @@ use crate::{
         secret::Secret,
         token::{PREFIX, fingerprint},
     },
+    watchers::Ended,
 };
 
 /// The longest life of a token that ends, days.
@@ -83,6 +84,7 @@ pub async fn revoke(app: &App, actor: &Actor, id: i64) -> Result<Token> {
             Ok(())
         })
         .await?;
+    app.watchers.end(Ended::User(token.user_id));
     Ok(token)
 }
 

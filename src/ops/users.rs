@@ -18,6 +18,7 @@ use crate::{
         secret::Secret,
         user::{FIRST_PASSWORD, FIRST_USER},
     },
+    watchers::Ended,
 };
 
 /// What may be changed.
@@ -130,6 +131,7 @@ pub async fn change(app: &App, actor: &Actor, change: Change) -> Result<User> {
             db::audit::record(c, &Entry { details, ..actor.entry("change_user", &before) })
         })
         .await?;
+    app.watchers.end(Ended::User(user.id));
     Ok(user)
 }
 

@@ -15,6 +15,7 @@ mod router;
 mod scopes;
 mod session;
 mod shell;
+mod watcher;
 
 use std::{net::SocketAddr, time::Duration};
 

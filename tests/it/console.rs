@@ -5,7 +5,7 @@ use std::{net::TcpStream, time::Duration};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket, client::IntoClientRequest};
 
-use crate::harness::{App, Bench, Options, run, try_run, wait_for};
+use crate::harness::{App, Bench, Live, Options, PASSWORD, run, try_run, wait_for};
 
 /// A console, as its page has it.
 struct Console {
@@ -343,4 +343,78 @@ fn a_command_runs_and_answers() {
     assert!(ask(json!({ "command": "id", "working_dir": "/nowhere" })).error(422).contains("nowhere"));
     admin.post("/api/container/no-such-container/exec", &json!({ "command": "id" })).error(404);
     app.stranger().post(&path, &json!({ "command": "id" })).error(401);
+}
+
+#[test]
+fn nothing_is_left_of_pages_that_were_closed_or_signed_out() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let volume = bench.volume("data");
+    let web = bench.run("web", &["-v", &format!("{volume}:/data")], &[]);
+    let logs = format!("/containers/{web}/logs/stream");
+    let open = || {
+        let mut console = Console::open_when_free(&app, &web);
+        console.see("# ");
+        let streams = [Live::open(&app, &logs, &[]), Live::open(&app, "/events/stream?after=1", &[])];
+        streams[0].hear("Following");
+        streams[1].hear(&web);
+        (console, streams)
+    };
+    admin.get(&format!("/containers/{web}/console"));
+    admin.get("/events");
+    let quiet = wait_for("quiet", || Some(app.docker_connections()).filter(|count| *count < 10));
+
+    // Closed, one after the other and while the page of numbers is open too.
+    for _ in 0..3 {
+        let opened = open();
+        admin.get(&format!("/api/volume/{volume}/explore")).expect(200);
+        admin.get("/api/statistics").expect(200);
+        assert!(app.docker_connections() > quiet);
+        drop(opened);
+    }
+    nothing_left(&web);
+    wait_for("the connections' end", || (app.docker_connections() <= quiet).then_some(()));
+    wait_for("the execs' end", || (bench.inspect(&web)["ExecIDs"] == Value::Null).then_some(()));
+    wait_for("the workers' end", || app.workers().is_empty().then_some(()));
+
+    // Signed out: what this sign-in opened ends, what another did goes on.
+    let (mut console, streams) = open();
+    let other = Live::open_as(&app, &app.sign_in(), &logs);
+    other.hear("Following");
+    let answer = app.stranger().post_with("/api/logout", &[("Cookie", app.cookie())], "");
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(console.told("closed")["message"].as_str().unwrap().contains("sign-in"));
+    for stream in &streams {
+        stream.end();
+    }
+    nothing_left(&web);
+    bench.docker(&["exec", &web, "sh", "-c", "echo goes-on > /proc/1/fd/1"]);
+    other.hear("goes-on");
+    // A new password ends it as well; who is still signed in comes again.
+    let change = json!({ "current_password": PASSWORD, "new_password": "An0ther-Passw0rd!" });
+    admin.post("/api/change-password", &change).expect(200);
+    other.end();
+    wait_for("the connections' end", || (app.docker_connections() <= quiet).then_some(()));
+}
+
+#[test]
+fn only_so_many_follow_at_once() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let web = bench.run("web", &[], &[]);
+    let streams: Vec<_> = (0..100).map(|_| Live::open(&app, "/events/stream", &[])).collect();
+    let refused = |path: &str| admin.get_with(path, &[("Accept", "application/json")]);
+    wait_for("no free seat", || {
+        admin.get(&format!("/containers/{web}/logs")).text.contains("Not live").then_some(())
+    });
+    for path in ["/events/stream".to_owned(), format!("/containers/{web}/logs/stream")] {
+        assert!(refused(&path).error(409).contains("100 pages"), "{path}");
+    }
+    drop(streams);
+    wait_for("free seats", || {
+        (!admin.get(&format!("/containers/{web}/logs")).text.contains("Not live")).then_some(())
+    });
+    Live::open(&app, &format!("/containers/{web}/logs/stream"), &[]).hear("Following");
 }

@@ -42,10 +42,12 @@ use crate::{
         consoles::{self, Command, Console, How},
         containers,
     },
+    watchers::Seat,
     web::{
         guard,
         input::{Input, Path, Query},
         shell::{Nav, Screen, Shell, json_response, render},
+        watcher::Watcher,
     },
 };
 
@@ -128,6 +130,7 @@ pub(in crate::web) async fn connect(
     Path(id): Path<ContainerRef>,
     Query(query): Query<ConsoleQuery>,
     headers: HeaderMap,
+    Watcher(seat): Watcher,
     upgrade: std::result::Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response> {
     guard::same_origin(&app, &headers)?;
@@ -135,11 +138,17 @@ pub(in crate::web) async fn connect(
     let upgrade = upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE);
     Ok(upgrade.on_upgrade(move |socket| {
         let tasks = app.tasks.clone();
-        tasks.track_future(serve(socket, app, actor, id, query))
+        tasks.track_future(serve(socket, app, (actor, seat), id, query))
     }))
 }
 
-async fn serve(mut socket: WebSocket, app: App, actor: Actor, id: ContainerRef, query: ConsoleQuery) {
+async fn serve(
+    mut socket: WebSocket,
+    app: App,
+    (actor, mut seat): (Actor, Seat),
+    id: ContainerRef,
+    query: ConsoleQuery,
+) {
     let how = How { user: query.user, working_dir: query.working_dir };
     let mut console = match consoles::open(&app, &actor, &id, &query.shell, &how).await {
         Ok(console) => console,
@@ -154,7 +163,7 @@ async fn serve(mut socket: WebSocket, app: App, actor: Actor, id: ContainerRef, 
     };
     let opened = json!({ "state": "open", "shell": console.exec.process.shell });
     if say(&mut socket, &opened).await {
-        let end = talk(&mut socket, &app, &mut console).await;
+        let end = talk(&mut socket, &app, &mut console, &mut seat).await;
         if let Some(end) = end {
             say(&mut socket, &end).await;
             let close = CloseFrame { code: 1000, reason: "ended".into() };
@@ -186,7 +195,7 @@ impl Line {
 }
 
 /// Carries both directions until one ends; what the page is told then, if it is there.
-async fn talk(socket: &mut WebSocket, app: &App, console: &mut Console) -> Option<Value> {
+async fn talk(socket: &mut WebSocket, app: &App, console: &mut Console, seat: &mut Seat) -> Option<Value> {
     let line = Line {
         began: Instant::now(),
         typed: AtomicU64::new(0),
@@ -207,6 +216,7 @@ async fn talk(socket: &mut WebSocket, app: &App, console: &mut Console) -> Optio
             let code = consoles::exit_code(app, &process).await;
             Some(json!({ "state": "ended", "exit_code": code }))
         }
+        () = seat.signed_out() => ended("The sign-in that opened this console has ended.".to_owned()),
         () = app.shutdown.cancelled() => ended("Container Monkey is stopping.".to_owned()),
         () = idle(&line, limit) => {
             ended(format!("Nothing was typed for {} minutes.", app.config.console_idle_minutes))

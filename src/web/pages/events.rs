@@ -31,6 +31,7 @@ use crate::{
         client::Client,
         input::Query,
         shell::{Nav, Screen, Shell, render},
+        watcher::Watcher,
     },
 };
 
@@ -213,7 +214,7 @@ pub(in crate::web) async fn api(
 
 /// `GET /events/stream`: lines for the page as things happen.
 pub(in crate::web) async fn follow(
-    _: Actor,
+    Watcher(seat): Watcher,
     State(app): State<App>,
     headers: HeaderMap,
     Query(query): Query<EventQuery>,
@@ -231,6 +232,7 @@ pub(in crate::web) async fn follow(
     let zone = app.zone;
     let messages =
         events::follow(&app, filter, after).ready_chunks(TOGETHER).map(move |told| Ok(message(told, zone)));
+    let messages = messages.take_until(seat.over());
     Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 

@@ -37,6 +37,7 @@ use crate::{
         format::{When, duration, filters, size},
         input::Path,
         shell::{Done, Nav, Screen, Shell, render},
+        watcher::Watcher,
     },
 };
 
@@ -209,7 +210,7 @@ pub(in crate::web) async fn live(
 /// `GET /jobs/{id}/events`: the job as it changes, until it or the server ends. htmx gets the part of
 /// the page, scripts get `progress` events; `end` is the last one for both.
 pub(in crate::web) async fn events(
-    _: Actor,
+    Watcher(seat): Watcher,
     shell: Shell,
     State(app): State<App>,
     Path(id): Path<RunId>,
@@ -217,7 +218,8 @@ pub(in crate::web) async fn events(
     runs::get(&app, &id).await?;
     let until = app.shutdown.clone().cancelled_owned();
     let shown = views(app, id).flat_map(move |view| stream::iter(event(&shell, view))).map(Ok);
-    Ok(Sse::new(shown.take_until(until)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    let shown = shown.take_until(until).take_until(seat.over());
+    Ok(Sse::new(shown).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
 fn event(shell: &Shell, view: RunView) -> Vec<Event> {

@@ -16,12 +16,14 @@ use crate::{
     error::{AppError, Result},
     model::secret::Secret,
     ops::{settings, users},
+    watchers::Ended,
     web::{
         client::{self, Client},
         guard::Limits,
         input::{Input, Query},
         session::{AuthSession, Credentials, Login},
         shell::{json_response, render, see_other, theme},
+        watcher,
     },
 };
 
@@ -153,7 +155,11 @@ pub(in crate::web) async fn sign_out(
     if let Some(Login(user)) = &session.user {
         users::record_logout(&app, &user.name, &client::address(&app.config, &parts)).await?;
     }
+    let own = watcher::session(&parts);
     session.logout().await.map_err(|error| AppError::internal(error.to_string()))?;
+    if let Some(own) = own {
+        app.watchers.end(Ended::Session(own));
+    }
     if client == Client::Api {
         return Ok(json_response(StatusCode::OK, &json!({ "success": true })));
     }

@@ -39,6 +39,7 @@ use crate::{
         client::Client,
         input::{Path, Query, flag},
         shell::{Nav, Screen, Shell, render},
+        watcher::Watcher,
     },
 };
 
@@ -155,6 +156,8 @@ struct Results {
     rest: String,
     again: String,
     note: String,
+    /// No page more can follow.
+    crowded: bool,
 }
 
 #[derive(Template)]
@@ -198,13 +201,14 @@ pub(in crate::web) async fn show(
     };
     let rest = query.rest();
     let live = note.is_empty() && wanted.until.is_none();
+    let crowded = app.watchers.is_full();
     let row = row(&shell, container).await?;
     let screen = LogsScreen {
         row,
         tab: "logs",
         results: Results {
             lines: Lines::of(&batch, app.zone),
-            stream: if live {
+            stream: if live && !crowded {
                 format!("/containers/{name}/logs/stream?after={}{rest}", batch.cursor)
             } else {
                 String::new()
@@ -213,6 +217,7 @@ pub(in crate::web) async fn show(
             name,
             rest,
             note,
+            crowded: live && crowded,
         },
         query,
     };
@@ -288,7 +293,7 @@ struct StateLine<'a> {
 
 /// `GET /containers/{id}/logs/stream`: new lines as they are written, through restarts of the container.
 pub(in crate::web) async fn follow(
-    _: Actor,
+    Watcher(seat): Watcher,
     State(app): State<App>,
     Path(id): Path<ContainerRef>,
     headers: HeaderMap,
@@ -308,7 +313,7 @@ pub(in crate::web) async fn follow(
     let events =
         ReceiverStream::new(told).chain(last).flat_map(move |told| stream::iter(events(told, zone, &again)));
     let until = app.shutdown.clone().cancelled_owned();
-    let events = events.map(Ok).take_until(until);
+    let events = events.map(Ok).take_until(until).take_until(seat.over());
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 

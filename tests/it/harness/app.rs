@@ -150,11 +150,14 @@ impl App {
 
     /// The first user's session, for connections that are not a client's.
     pub(crate) fn cookie(&self) -> &str {
-        self.cookie.get_or_init(|| {
-            let answer = self.stranger().sign_in("admin", super::PASSWORD);
-            let cookie = answer.header("set-cookie").expect("a session");
-            cookie.split(';').next().unwrap().to_owned()
-        })
+        self.cookie.get_or_init(|| self.sign_in())
+    }
+
+    /// Another session's cookie.
+    pub(crate) fn sign_in(&self) -> String {
+        let answer = self.stranger().sign_in("admin", super::PASSWORD);
+        let cookie = answer.header("set-cookie").expect("a session");
+        cookie.split(';').next().unwrap().to_owned()
     }
 
     /// Its open connections to the engine (and few others, always the same).

@@ -24,10 +24,21 @@ impl Live {
 
     /// Opens it and does not read.
     pub(crate) fn open_silent(app: &App, path: &str, headers: &[(&str, &str)]) -> Self {
+        Self::connect(app, app.cookie(), path, headers)
+    }
+
+    /// Opens it with another sign-in.
+    pub(crate) fn open_as(app: &App, cookie: &str, path: &str) -> Self {
+        let live = Self::connect(app, cookie, path, &[]);
+        live.listen();
+        live
+    }
+
+    fn connect(app: &App, cookie: &str, path: &str, headers: &[(&str, &str)]) -> Self {
         let host = app.address().strip_prefix("http://").unwrap();
         let mut socket = TcpStream::connect(host).unwrap();
         // HTTP 1.0 has no chunks, so that what comes is the events and nothing else.
-        write!(socket, "GET {path} HTTP/1.0\r\nHost: {host}\r\nCookie: {}\r\n", app.cookie()).unwrap();
+        write!(socket, "GET {path} HTTP/1.0\r\nHost: {host}\r\nCookie: {cookie}\r\n").unwrap();
         for (name, value) in headers {
             write!(socket, "{name}: {value}\r\n").unwrap();
         }

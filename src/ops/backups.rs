@@ -17,6 +17,7 @@ use crate::{
         manifest::{Consistency, Manifest},
         names::{BackupRef, ContainerRef},
         run::{BackupRequest, Request, Run},
+        secret::hide_secrets,
         vault::Storage,
     },
     worker::order::{Answer, Task},
@@ -93,6 +94,24 @@ pub struct Preview {
     pub docker_run_command: String,
     /// Equivalent compose file.
     pub docker_compose: String,
+}
+
+impl Preview {
+    fn of(backup: Backup, manifest: Manifest) -> Self {
+        Self {
+            docker_run_command: docker::docker_run_command(&manifest),
+            docker_compose: docker::compose_file(&manifest),
+            backup,
+            manifest,
+        }
+    }
+
+    /// The same without the values that look secret.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        hide_secrets(&mut self.manifest.container);
+        Self::of(self.backup, self.manifest)
+    }
 }
 
 /// Puts a backup into the queue.
@@ -282,12 +301,7 @@ pub async fn preview(app: &App, id: &BackupRef) -> Result<Preview> {
             _ => return Err(vaults::unexpected().into()),
         },
     };
-    Ok(Preview {
-        docker_run_command: docker::docker_run_command(&manifest),
-        docker_compose: docker::compose_file(&manifest),
-        backup,
-        manifest,
-    })
+    Ok(Preview::of(backup, manifest))
 }
 
 /// Deletes a backup from the vault and the catalog.

@@ -134,6 +134,11 @@ fn container_ref(container: &Container) -> Result<ContainerRef> {
     container.id.parse().map_err(AppError::internal)
 }
 
+/// Writes into the audit log that somebody looked at the secret values among the settings of a container.
+pub async fn record_reveal(app: &App, actor: &Actor, container: &str) -> Result<()> {
+    record(app, actor, "show_secrets", container, None, json!({})).await
+}
+
 /// Writes an action on something of Docker's into the audit log, with the error it ended with.
 pub(super) async fn record(
     app: &App,

@@ -33,6 +33,7 @@ mod pages;
 mod podman;
 mod redeploy;
 mod schedules;
+mod secrets;
 mod security;
 mod sign_in;
 mod stacks;

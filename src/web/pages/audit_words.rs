@@ -11,7 +11,7 @@ pub(super) struct Words {
 }
 
 /// Operation, icon, name in the filter, words before the target.
-const KNOWN: [(&str, &str, &str, &str); 49] = [
+const KNOWN: [(&str, &str, &str, &str); 50] = [
     ("backup_manual", "archive", "Manual backups", "Backup of"),
     ("backup_scheduled", "calendar-clock", "Scheduled backups", "Scheduled backup of"),
     ("restore", "archive-restore", "Restores", "Restore of"),
@@ -38,6 +38,7 @@ const KNOWN: [(&str, &str, &str, &str); 49] = [
     ("channel_test", "send", "Notification tests", "Test message to"),
     ("audit_export", "download", "Exported audit logs", "Audit log exported"),
     ("audit_clear", "trash-2", "Cleared audit logs", "Audit log cleared"),
+    ("show_secrets", "eye", "Shown secrets", "Secrets shown of"),
     ("console_open", "terminal", "Opened consoles", "Console opened in"),
     ("console_close", "terminal", "Closed consoles", "Console closed in"),
     ("container_exec", "terminal", "Commands in containers", "Command run in"),
@@ -84,7 +85,7 @@ pub(super) fn plain(word: &str) -> String {
 /// Whether the target of an operation is a container.
 pub(super) fn is_about_container(operation: &str) -> bool {
     ["backup_", "container_", "console_"].iter().any(|prefix| operation.starts_with(prefix))
-        || operation == "restore"
+        || ["restore", "show_secrets"].contains(&operation)
 }
 
 /// Whether the target of an operation is a backup's file name.

@@ -7,6 +7,7 @@ use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::container::Reveal;
 use crate::{
     app::App,
     error::{AppError, Result},
@@ -17,13 +18,13 @@ use crate::{
         restore::{NetworkOptions, Options},
         vault::Storage,
     },
-    ops::{Actor, backups, network_restores, restores},
+    ops::{Actor, backups, containers, network_restores, restores},
     vaults,
     web::{
         api_shapes,
         client::Client,
         format::{When, duration, filters, size},
-        input::{Input, Path},
+        input::{Input, Path, Query},
         shell::{Done, Nav, Screen, Shell, render},
     },
 };
@@ -46,6 +47,7 @@ struct BackupScreen {
     run_command: String,
     compose: String,
     settings: String,
+    revealed: bool,
     /// The other vault, where it is set up.
     copy_to: Option<Storage>,
 }
@@ -62,12 +64,18 @@ impl Screen for BackupScreen {
 
 /// `GET /vault/{id}`.
 pub(in crate::web) async fn show(
-    _: Actor,
+    actor: Actor,
     shell: Shell,
     State(app): State<App>,
     Path(id): Path<BackupRef>,
+    Query(Reveal { reveal, .. }): Query<Reveal>,
 ) -> Result<Response> {
-    let preview = backups::preview(&app, &id).await?;
+    let mut preview = backups::preview(&app, &id).await?;
+    if reveal {
+        containers::record_reveal(&app, &actor, &preview.backup.meta.container).await?;
+    } else {
+        preview = preview.without_secrets();
+    }
     let backup = preview.backup;
     let outcome = |path: &str| backup.meta.items.iter().find(|outcome| outcome.path == path);
     let kind = backup.meta.kind;
@@ -98,6 +106,7 @@ pub(in crate::web) async fn show(
         run_command: preview.docker_run_command,
         compose: preview.docker_compose,
         settings: serde_json::to_string_pretty(settings(&preview.manifest)).unwrap_or_default(),
+        revealed: reveal,
         backup,
     };
     shell.show(&screen, render, |screen| api_shapes::backup(&screen.backup)).await

@@ -5,13 +5,17 @@ use std::{borrow::Cow, collections::HashMap};
 use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::containers::Row;
 use crate::{
     app::App,
     error::Result,
-    model::{backup::Backup, names::ContainerRef},
+    model::{
+        backup::Backup,
+        names::ContainerRef,
+        secret::{hide_secrets, is_secret},
+    },
     ops::{Actor, backups, containers, runs},
     web::{
         api_shapes,
@@ -58,13 +62,16 @@ pub(in crate::web) struct Reveal {
 
 /// `GET /containers/{id}` and `GET /api/container/{id}/details`.
 pub(in crate::web) async fn show(
-    _: Actor,
+    actor: Actor,
     shell: Shell,
     State(app): State<App>,
     Path(id): Path<ContainerRef>,
     Query(reveal): Query<Reveal>,
 ) -> Result<Response> {
     let details = containers::details(&app, &id).await?;
+    if reveal.reveal {
+        containers::record_reveal(&app, &actor, &details.container.name).await?;
+    }
     let newest = backups::newest(&app).await?;
     let filter = backups::Filter {
         kind: Some("container".to_owned()),
@@ -149,39 +156,4 @@ fn container_screen(
         row: Row::of(shell, details.container, newest),
     };
     (screen, inspect)
-}
-
-/// Names of variables whose values are not shown unless asked for.
-fn is_secret(name: &str) -> bool {
-    let name = name.to_uppercase();
-    ["PASS", "SECRET", "TOKEN", "KEY", "PWD", "CREDENTIAL", "AUTH", "PRIVATE", "DSN"]
-        .iter()
-        .any(|word| name.contains(word))
-        && name != "PWD"
-}
-
-/// Replaces values that look secret.
-pub(super) fn hide_secrets(inspect: &mut Value) {
-    for entry in inspect["Config"]["Env"].as_array_mut().into_iter().flatten() {
-        if let Some((name, _)) = entry.as_str().and_then(|text| text.split_once('='))
-            && is_secret(name)
-        {
-            *entry = json!(format!("{name}=***"));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_known_by_their_names() {
-        for name in ["DB_PASSWORD", "api_key", "JWT_SECRET", "GITHUB_TOKEN", "MYSQL_PWD"] {
-            assert!(is_secret(name), "{name}");
-        }
-        for name in ["PATH", "TZ", "PWD", "DB_HOST"] {
-            assert!(!is_secret(name), "{name}");
-        }
-    }
 }

@@ -7,11 +7,14 @@ use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::container::{Reveal, hide_secrets};
+use super::container::Reveal;
 use crate::{
     app::App,
     error::{AppError, Result},
-    model::names::{ContainerName, ContainerRef},
+    model::{
+        names::{ContainerName, ContainerRef},
+        secret::hide_secrets,
+    },
     ops::{
         Actor, backups, containers,
         redeploy::{self, Plan},
@@ -53,7 +56,7 @@ impl Screen for InspectScreen {
 
 /// `GET /containers/{id}/inspect`.
 pub(in crate::web) async fn inspect(
-    _: Actor,
+    actor: Actor,
     shell: Shell,
     State(app): State<App>,
     Path(id): Path<ContainerRef>,
@@ -61,7 +64,9 @@ pub(in crate::web) async fn inspect(
 ) -> Result<Response> {
     let details = containers::details(&app, &id).await?;
     let mut shown = details.inspect;
-    if !query.reveal {
+    if query.reveal {
+        containers::record_reveal(&app, &actor, &details.container.name).await?;
+    } else {
         hide_secrets(&mut shown);
     }
     let search = query.search.trim().to_lowercase();

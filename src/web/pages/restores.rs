@@ -88,9 +88,19 @@ impl View {
         self.problems.get(&format!("data-{index}-name")).cloned().or_else(taken)
     }
 
+    /// Whether data that exists is lost.
+    fn overwrites_data(&self) -> bool {
+        self.review.data.iter().any(|plan| plan.action == "overwrite")
+    }
+
+    /// Whether the name was typed that confirms it.
+    fn is_confirmed(&self) -> bool {
+        self.says("confirm", &self.original)
+    }
+
     /// Whether something that exists is lost or replaced.
     fn overwrites(&self) -> bool {
-        self.review.data.iter().any(|plan| plan.action == "overwrite")
+        self.overwrites_data()
             || (self.review.existing_container.is_some() && self.says("name-mode", "replace"))
     }
 }
@@ -258,7 +268,12 @@ pub(in crate::web) async fn start(
         let form = network_backups::Form::of(|name| form.get(name));
         return network_backups::start(&actor, &shell, &app, &id, form).await;
     }
-    let (screen, options) = screen(&shell, &app, &id, form).await?;
+    let (mut screen, options) = screen(&shell, &app, &id, form).await?;
+    if shell.client != Client::Api && screen.v.overwrites_data() && !screen.v.is_confirmed() {
+        let why =
+            format!("Data that exists is overwritten. To confirm it, type the name {}.", screen.v.original);
+        screen.v.problems.insert("confirm".to_owned(), why);
+    }
     if let Some(problem) = screen.v.problems.values().next().cloned() {
         if shell.client == Client::Api {
             return Err(AppError::Invalid { message: problem, fields: screen.v.problems });

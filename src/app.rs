@@ -85,6 +85,8 @@ pub struct App {
     pub schedules: Arc<Notify>,
     /// Held while schedules are started or ended.
     pub scheduling: Arc<Mutex<()>>,
+    /// Wakes who carries notifications out.
+    pub notices: Arc<Notify>,
     readers: Readers,
     place: Arc<OnceCell<Place>>,
     cancels: Arc<std::sync::Mutex<HashMap<RunId, CancellationToken>>>,
@@ -128,6 +130,7 @@ impl App {
             vaults: Arc::default(),
             schedules: Arc::default(),
             scheduling: Arc::default(),
+            notices: Arc::default(),
             place: Arc::default(),
             cancels: Arc::default(),
             config: Arc::new(config),
@@ -148,6 +151,7 @@ impl App {
         }
         ops::recovery::run(&self).await?;
         self.tasks.spawn(ops::schedules::clock::run(self.clone()));
+        self.tasks.spawn(ops::notices::run(self.clone()));
         let app = self.clone();
         let perform = Perform::new(move |run| {
             let app = app.clone();

@@ -10,6 +10,7 @@ pub mod events;
 pub mod jobs;
 pub mod live;
 pub mod model;
+pub mod notify;
 pub mod ops;
 pub mod seal;
 pub mod telemetry;

@@ -4,6 +4,8 @@
 
 pub mod audit;
 pub mod backups;
+pub mod channels;
+pub mod notices;
 pub mod runs;
 pub mod schedule_runs;
 pub mod schedules;

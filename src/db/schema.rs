@@ -92,3 +92,27 @@ diesel::table! {
         last_used -> Nullable<BigInt>,
     }
 }
+diesel::table! {
+    channels (id) {
+        id -> BigInt,
+        name -> Text,
+        kind -> Text,
+        address -> Text,
+        shown -> Text,
+        wish -> Text,
+        schedule -> Nullable<Text>,
+        enabled -> Bool,
+        last -> Nullable<BigInt>,
+        problem -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    notices (id) {
+        id -> BigInt,
+        channel -> BigInt,
+        created -> BigInt,
+        notice -> Text,
+        attempts -> BigInt,
+        next -> BigInt,
+    }
+}

@@ -3,13 +3,14 @@
 
 use std::panic::AssertUnwindSafe;
 
+use chrono::Utc;
 use futures::FutureExt;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{backup_run, copies, network_backups, network_restores, recovery, restore_run, vaults};
+use super::{backup_run, copies, network_backups, network_restores, notices, recovery, restore_run, vaults};
 use crate::{
     app::App,
     db::{self, audit::Entry},
@@ -284,7 +285,12 @@ pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()>
     tracing::info!(run.id = %run.id, state = %outcome.state, bytes = outcome.bytes, "{} of {} ended", run.kind, run.subject);
     app.db
         .write(move |c| {
-            db::runs::finish(c, &run.id, &end)?;
+            let now = Utc::now();
+            if db::runs::finish(c, &run.id, &end)?
+                && let Some(notice) = notices::of_run(&run, &end, now)
+            {
+                db::notices::post(c, &notice, now)?;
+            }
             let cancelled = (end.state == State::Cancelled).then_some("It was cancelled.");
             db::audit::record(
                 c,
@@ -305,6 +311,7 @@ pub(super) async fn finish(app: &App, run: &Run, outcome: Outcome) -> Result<()>
         .await?;
     // Only now is it seen as ended, and what it could not bring back is somebody else's to do.
     app.unsettled.notify_one();
+    app.notices.notify_one();
     if scheduled {
         app.schedules.notify_one();
     }

@@ -16,8 +16,9 @@ use super::{
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
         containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs,
-        network_backups, network_create, networks, restores, schedule, schedule_actions, schedule_api,
-        schedule_run, schedules, settings, stacks, statistics, tokens, vault, volume_actions, volumes,
+        network_backups, network_create, networks, notifications, restores, schedule, schedule_actions,
+        schedule_api, schedule_run, schedules, settings, stacks, statistics, tokens, vault, volume_actions,
+        volumes,
     },
     session,
 };
@@ -33,6 +34,7 @@ pub(super) async fn router(app: &App) -> Result<Router> {
     let sessions = session::layer(app, &app.config.config_dir().join("sessions.db")).await?;
     let closed = pages()
         .merge(schedule_pages())
+        .merge(notification_pages())
         .merge(json_api())
         .route_layer(from_extractor_with_state::<Actor, App>(app.clone()));
     Ok(closed
@@ -153,6 +155,21 @@ fn pages() -> Router<App> {
         .route("/preferences/theme", post(settings::theme))
         .route("/fragments/vitals", get(jobs::vitals))
         .route("/fragments/jobpill", get(jobs::pill))
+}
+
+/// With their API.
+fn notification_pages() -> Router<App> {
+    Router::new()
+        .route("/settings/notifications", get(notifications::list).post(notifications::create))
+        .route("/settings/notifications/{id}", get(notifications::show).post(notifications::save))
+        .route("/settings/notifications/{id}/test", post(notifications::test))
+        .route("/settings/notifications/{id}/delete", get(notifications::confirm).post(notifications::delete))
+        .route("/api/notifications", get(notifications::list).post(notifications::create))
+        .route(
+            "/api/notifications/{id}",
+            get(notifications::show).post(notifications::save).delete(notifications::delete),
+        )
+        .route("/api/notifications/{id}/test", post(notifications::test))
 }
 
 fn schedule_pages() -> Router<App> {

@@ -29,6 +29,7 @@ mod logs;
 mod main_job;
 mod matrix;
 mod networks;
+mod notices;
 mod pages;
 mod podman;
 mod redeploy;

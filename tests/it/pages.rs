@@ -71,7 +71,7 @@ fn every_page_is_well_made_for_every_caller() {
     let web = bench.run("web", &["-v", &format!("{volume}:/data"), "-p", "127.0.0.1::80"], &[]);
     let run = admin.back_up(&web);
     let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
-    let pages: [(String, Option<&str>); 22] = [
+    let pages: [(String, Option<&str>); 23] = [
         ("/".into(), Some("containers")),
         ("/containers".into(), Some("containers")),
         (format!("/containers?search={web}"), Some("containers")),
@@ -91,6 +91,7 @@ fn every_page_is_well_made_for_every_caller() {
         (format!("/jobs/{job}"), Some("progress_id")),
         ("/settings".into(), Some("server_name")),
         ("/settings/tokens".into(), Some("tokens")),
+        ("/settings/notifications".into(), Some("channels")),
         ("/audit".into(), Some("logs")),
         ("/audit/chain".into(), Some("intact")),
         ("/audit/clear".into(), None),

@@ -15,6 +15,7 @@ use crate::{
         schedule::{Cause, Due, Schedule},
         schedule_run::{Report, ScheduleRun},
     },
+    ops::notices,
 };
 
 /// Who starts it.
@@ -121,6 +122,7 @@ pub(super) fn claim(
         },
     };
     db::schedule_runs::insert(c, &run)?;
+    db::notices::post(c, &notices::of_schedule(&run, &[]), now)?;
     let ids = RunId::generate_many(chosen.containers.len());
     for (id, container) in ids.iter().zip(&chosen.containers) {
         queue(c, &schedule, &run, by, id, container)?;

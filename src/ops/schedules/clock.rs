@@ -54,6 +54,7 @@ pub async fn tick(app: &App, now: DateTime<Utc>) -> Result<()> {
     let _alone = app.scheduling.lock().await;
     for run in ending::settle(app, now).await? {
         finished(app, &run);
+        app.notices.notify_one();
     }
     let due = app.db.read(move |c| due(c, now)).await?;
     if due.is_empty() {
@@ -69,6 +70,7 @@ pub async fn tick(app: &App, now: DateTime<Utc>) -> Result<()> {
             if ids.is_empty() {
                 app.schedules.notify_one();
             }
+            app.notices.notify_one();
             deliver(app, ids).await?;
         }
     }

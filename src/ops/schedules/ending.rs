@@ -21,7 +21,7 @@ use crate::{
         schedule_run::{Removed, Report, ScheduleRun},
         vault::Storage,
     },
-    ops::{settings, vaults},
+    ops::{notices, settings, vaults},
 };
 
 use super::clock::deliver;
@@ -185,6 +185,8 @@ pub(super) fn end(
     if !db::schedule_runs::report(c, id, &run.report, run.finished)? {
         return Ok((None, Vec::new()));
     }
+    let failures: Vec<&Run> = runs.iter().filter(|run| !run.state.is_good()).collect();
+    db::notices::post(c, &notices::of_schedule(&run, &failures), now)?;
     let by = Tidier { actor: &run.requested_by, schedule: &run.name, run: Some(id) };
     for (storage, why) in problems {
         let here: Vec<_> = stuck.iter().filter(|removed| removed.storage == *storage).cloned().collect();

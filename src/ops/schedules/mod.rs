@@ -231,6 +231,7 @@ pub async fn run_now(
             if ids.is_empty() {
                 app.schedules.notify_one();
             }
+            app.notices.notify_one();
             clock::deliver(app, ids).await?;
             run(app, &started.id).await
         }

@@ -24,6 +24,7 @@ pub(super) mod logs;
 pub(super) mod network_backups;
 pub(super) mod network_create;
 pub(super) mod networks;
+pub(super) mod notifications;
 pub(super) mod restores;
 pub(super) mod schedule;
 pub(super) mod schedule_actions;

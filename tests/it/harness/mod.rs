@@ -6,6 +6,7 @@ mod docker;
 mod engine;
 mod image;
 mod live;
+mod receiver;
 mod web;
 
 pub(crate) use app::{App, Options, in_container, restic};
@@ -13,6 +14,7 @@ pub(crate) use browser::Browser;
 pub(crate) use docker::Bench;
 pub(crate) use engine::Engine;
 pub(crate) use live::Live;
+pub(crate) use receiver::{MailServer, Receiver};
 pub(crate) use web::{Answer, Client, PASSWORD};
 
 use std::{

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{capture::Capture, volumes::data_path};
+use super::{capture::Capture, layer::layer_path, volumes::data_path};
 use crate::model::{
     host_path::PathKind,
     manifest::{IMAGE_DIR, Item, ItemKind, Manifest},
@@ -90,7 +90,26 @@ pub fn plan_items(capture: &Capture, around: &Surroundings) -> (Vec<Item>, Vec<(
             _ => {}
         }
     }
+    let (item, source) = layer_item(capture, name);
+    sources.extend(source.map(|path| (item.path.clone(), path)));
+    items.push(item);
     (items, sources)
+}
+
+fn layer_item(capture: &Capture, name: &str) -> (Item, Option<PathBuf>) {
+    let place = if capture.image.is_null() {
+        Err("its image is gone: the whole file system is in the image that is saved instead".to_owned())
+    } else {
+        layer_path(&capture.container)
+    };
+    let item = Item {
+        kind: ItemKind::Layer,
+        name: "Changes in its own file system".to_owned(),
+        path: format!("{name}/layer"),
+        destination: None,
+        left_out: place.as_ref().err().cloned(),
+    };
+    (item, place.ok())
 }
 
 fn volume_item(

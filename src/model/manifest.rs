@@ -7,6 +7,7 @@
 //! /.image/blobs/<sha256 hex>       image configuration and layers, by content
 //! /<container>/backup.json         Manifest
 //! /<container>/volumes/<volume>/…  files of a named or anonymous volume
+//! /<container>/layer/…             what it changed in its own file system, as the engine's storage driver keeps it
 //! /<container>/binds/<index>/…     files of a bind-mounted directory (or binds/<index>/<name> for one file)
 //! /<network>/backup.json           Manifest, all there is in the backup of a network
 //! ```
@@ -89,6 +90,8 @@ pub enum ItemKind {
     Volume,
     /// A bind-mounted host directory or file.
     Bind,
+    /// What the container changed in its own file system, outside of its mounts.
+    Layer,
 }
 
 /// How the container is kept still while its data is read.

@@ -177,6 +177,10 @@ impl Request {
     }
 }
 
+const fn yes() -> bool {
+    true
+}
+
 /// Back up one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupRequest {
@@ -187,6 +191,9 @@ pub struct BackupRequest {
     pub consistency: Option<Consistency>,
     /// Whether the image goes in.
     pub include_image: bool,
+    /// Whether what it changed in its own file system goes in.
+    #[serde(default = "yes")]
+    pub include_layer: bool,
     /// Only these volumes; `None` = all.
     #[serde(default)]
     pub volumes: Option<Vec<String>>,

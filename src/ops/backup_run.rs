@@ -144,6 +144,7 @@ pub(super) async fn plan(job: &Job, request: &BackupRequest) -> Result<Plan> {
     for item in &mut items {
         let chosen = match item.kind {
             ItemKind::Image => request.include_image,
+            ItemKind::Layer => request.include_layer,
             ItemKind::Volume | ItemKind::Bind => {
                 request.volumes.as_ref().is_none_or(|volumes| volumes.contains(&item.name))
             }

@@ -31,6 +31,8 @@ pub struct BackupOptions {
     pub consistency: Option<Consistency>,
     /// Default true.
     pub include_image: Option<bool>,
+    /// Default true.
+    pub include_layer: Option<bool>,
     /// Only these volumes.
     pub volumes: Option<Vec<String>>,
     /// A note.
@@ -131,6 +133,7 @@ pub async fn request(app: &App, actor: &Actor, id: &ContainerRef, options: Backu
         container: container.name.clone(),
         consistency: options.consistency,
         include_image: options.include_image.unwrap_or(true),
+        include_layer: options.include_layer.unwrap_or(true),
         volumes: options.volumes,
         note: options.note.unwrap_or_default().chars().take(500).collect(),
         storage: Some(storage),
@@ -167,6 +170,7 @@ fn asked(run: &Run) -> Value {
         Request::Backup(request) => json!({
             "progress_id": run.id, "storage_location": request.storage, "consistency": request.consistency,
             "volumes": request.volumes, "include_image": request.include_image,
+            "include_layer": request.include_layer,
         }),
         Request::Restore(request) => json!({ "progress_id": run.id, "backup_id": request.backup }),
         Request::NetworkRestore(request) => {

@@ -16,6 +16,7 @@ pub mod events;
 pub mod files;
 mod host_paths;
 pub mod images;
+mod layer;
 pub mod logs;
 pub mod network_backups;
 pub mod network_create;

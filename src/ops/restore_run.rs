@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    backups,
+    backups, layer,
     perform::{Gatekeeper, Job, Open, Problem, done},
     quiesce, restores,
     review::{self, DataPlan, Review},
@@ -36,9 +36,9 @@ const READY: Duration = Duration::from_secs(60);
 pub(super) struct Restore<'a> {
     pub(super) job: &'a Job,
     pub(super) manifest: Manifest,
-    backup: Backup,
+    pub(super) backup: Backup,
     pub(super) review: Review,
-    how: Recreate,
+    pub(super) how: Recreate,
     journal: Journal,
 }
 
@@ -95,7 +95,7 @@ async fn work(restore: &mut Restore<'_>, request: &RestoreRequest) -> Result<Out
     move_aside(restore).await?;
     let (id, anonymous, told) = create(restore).await?;
     warned |= told;
-    let (bytes, told) = fill(restore, &anonymous).await?;
+    let (bytes, told) = fill(restore, &id, &anonymous).await?;
     warned |= told;
     warned |= finish(restore, &id).await?;
     let state = if warned { State::CompleteWithWarnings } else { State::Complete };
@@ -298,9 +298,10 @@ async fn create(restore: &mut Restore<'_>) -> Result<(String, BTreeMap<String, S
     Ok((created.id, created.anonymous, warned))
 }
 
-/// Puts the files into volumes and binds. Returns the bytes written and whether there was a warning.
+/// Puts the files into volumes, binds and the container itself. Returns the bytes written and whether there was a warning.
 async fn fill(
     restore: &mut Restore<'_>,
+    id: &str,
     anonymous: &BTreeMap<String, String>,
 ) -> Result<(u64, bool), Problem> {
     let mut items = Vec::new();
@@ -312,8 +313,10 @@ async fn fill(
         let target = host_path(restore, plan.kind == "volume", name).await?;
         items.push(RestoreItem { path: plan.path.clone(), target });
     }
+    let (changes, warned) = layer::plan(restore, id).await?;
+    items.extend(changes);
     if items.is_empty() {
-        return Ok((0, false));
+        return Ok((0, warned));
     }
     let job = restore.job;
     let staging = items.iter().map(|item| match item.target.parent() {
@@ -333,7 +336,7 @@ async fn fill(
         restored.written, restored.unchanged, restored.removed
     );
     job.note(Level::Info, text).await?;
-    Ok((restored.bytes, heard.warned))
+    Ok((restored.bytes, heard.warned || warned))
 }
 
 /// Writes down that existing data is about to be replaced.

@@ -39,6 +39,8 @@ pub struct Review {
     pub free_name: String,
     /// Volumes and binds, in the manifest's order.
     pub data: Vec<DataPlan>,
+    /// Bytes that the container had changed in its own file system, if the backup has them.
+    pub layer: Option<u64>,
     /// Published ports with what holds them.
     pub ports: Vec<PortPlan>,
     /// Networks.
@@ -150,7 +152,7 @@ fn host_path(manifest: &Manifest, item: &Item) -> Option<PathBuf> {
             let inspect = manifest.volumes.iter().find(|volume| volume["Name"] == item.name.as_str())?;
             crate::docker::bind_device(inspect)
         }
-        ItemKind::Settings | ItemKind::Image => None,
+        ItemKind::Settings | ItemKind::Image | ItemKind::Layer => None,
     }
 }
 
@@ -204,6 +206,7 @@ pub async fn review(app: &App, backup: &Backup, manifest: &Manifest, options: &O
         free_name: unused(&format!("{}-restored", manifest.container_name), taken),
         existing_container: existing.map(|c| (c.id.clone(), c.status.to_string())),
         start: options.start.unwrap_or(ran),
+        layer: layer(backup, manifest),
         name,
         data,
         ports,
@@ -212,6 +215,12 @@ pub async fn review(app: &App, backup: &Backup, manifest: &Manifest, options: &O
         conflicts,
         warnings,
     })
+}
+
+fn layer(backup: &Backup, manifest: &Manifest) -> Option<u64> {
+    let item = manifest.items.iter().find(|item| item.kind == ItemKind::Layer && item.left_out.is_none())?;
+    let outcome = backup.meta.items.iter().find(|outcome| outcome.path == item.path)?;
+    (outcome.state != ItemState::Failed).then_some(outcome.bytes)
 }
 
 fn name_conflict(existing: &Container, replace: bool, removes_itself: bool, conflicts: &mut Vec<Conflict>) {
@@ -242,7 +251,7 @@ fn data_plan(
     let kind = match item.kind {
         ItemKind::Volume => "volume",
         ItemKind::Bind => "bind",
-        ItemKind::Settings | ItemKind::Image => return None,
+        ItemKind::Settings | ItemKind::Image | ItemKind::Layer => return None,
     };
     let outcome = backup.meta.items.iter().find(|outcome| outcome.path == item.path);
     let missing = match (&item.left_out, outcome) {

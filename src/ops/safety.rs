@@ -29,6 +29,7 @@ pub(super) async fn plan(restore: &Restore<'_>) -> Result<Option<Plan>> {
             container: restore.review.name.clone(),
             consistency: None,
             include_image: false,
+            include_layer: true,
             volumes: Some(names),
             note: String::new(),
             storage: None,

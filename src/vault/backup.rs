@@ -315,7 +315,9 @@ fn outcome(plan: &BackupPlan, item: &Item, record: &Record) -> ItemOutcome {
     let planned = match item.kind {
         ItemKind::Settings => true,
         ItemKind::Image => !matches!(plan.image, ImageSource::None),
-        ItemKind::Volume | ItemKind::Bind => plan.sources.iter().any(|source| source.item == item.path),
+        ItemKind::Volume | ItemKind::Bind | ItemKind::Layer => {
+            plan.sources.iter().any(|source| source.item == item.path)
+        }
     };
     let (state, message) = if let Some(why) = &item.left_out {
         (ItemState::LeftOut, why.clone())

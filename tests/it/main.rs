@@ -25,6 +25,7 @@ mod faults;
 mod files;
 mod harness;
 mod images;
+mod layer;
 mod logs;
 mod main_job;
 mod matrix;

@@ -131,6 +131,7 @@ fn line(kind: Kind, item: &Item, outcome: Option<&ItemOutcome>) -> Line {
         ItemKind::Image => format!("Image {}", item.name),
         ItemKind::Volume => format!("Volume {}", item.name),
         ItemKind::Bind => format!("Host path {}", item.name),
+        ItemKind::Layer => item.name.clone(),
     };
     let bytes = outcome.map_or(0, |outcome| outcome.bytes);
     let files = outcome.map_or(0, |outcome| outcome.files);

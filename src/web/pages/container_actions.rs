@@ -220,6 +220,7 @@ pub(in crate::web) async fn backup_options(
 pub(in crate::web) struct BackupInput {
     consistency: Option<String>,
     include_image: Option<Value>,
+    include_layer: Option<Value>,
     volumes: Option<Vec<String>>,
     note: Option<String>,
     storage: Option<String>,
@@ -236,16 +237,16 @@ pub(in crate::web) async fn back_up(
     let consistency = choice("consistency", input.consistency.as_deref(), |word| {
         format!("“{word}” is not a way to back up. Use live, pause or stop.")
     })?;
-    let include_image = match input.include_image {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(
-            flag(&value)
-                .map_err(|error: serde_json::Error| AppError::field("include_image", error.to_string()))?,
-        ),
+    let decided = |field: &str, given: Option<Value>| match given {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => flag(&value)
+            .map(Some)
+            .map_err(|error: serde_json::Error| AppError::field(field, error.to_string())),
     };
     let options = backups::BackupOptions {
         consistency,
-        include_image,
+        include_image: decided("include_image", input.include_image)?,
+        include_layer: decided("include_layer", input.include_layer)?,
         volumes: input.volumes,
         note: input.note,
         storage: storage(input.storage.as_deref())?,

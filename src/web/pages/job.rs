@@ -122,6 +122,7 @@ impl Live {
                 vec![
                     ("consistency", json!(request.consistency).as_str().unwrap_or_default().to_owned()),
                     ("include_image", request.include_image.to_string()),
+                    ("include_layer", request.include_layer.to_string()),
                     ("note", request.note.clone()),
                 ],
             )),
@@ -156,6 +157,9 @@ fn facts(shell: &Shell, run: &Run) -> Vec<(&'static str, String)> {
         }
         if !request.include_image {
             facts.push(("Image", "left out".to_owned()));
+        }
+        if !request.include_layer {
+            facts.push(("Changes in its own file system", "left out".to_owned()));
         }
         facts.push(("Note", request.note.clone()));
     }

@@ -73,7 +73,7 @@ fn make(root: &Path, count: usize, size: usize) {
 fn monkey(source: &Path) -> [f64; 4] {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    let vault = Access { location: Location::Local { path: at("vault") }, password: Secret::new("bench") };
+    let vault = Access::new(Location::Local { path: at("vault") }, Secret::new("bench"));
     let mut peak: f64 = 0.0;
     let mut order = |task| {
         let order = Order { vault: Some(vault.clone()), engine: EngineAddress::default(), task };

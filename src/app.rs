@@ -152,6 +152,7 @@ impl App {
         ops::recovery::run(&self).await?;
         self.tasks.spawn(ops::schedules::clock::run(self.clone()));
         self.tasks.spawn(ops::notices::run(self.clone()));
+        self.tasks.spawn(ops::vaults::keep_up(self.clone()));
         let app = self.clone();
         let perform = Perform::new(move |run| {
             let app = app.clone();
@@ -177,7 +178,8 @@ impl App {
     pub fn problem_of(&self, storage: Storage) -> Option<String> {
         match self.vaults.of(storage).state() {
             State::Refused(why) => Some(why),
-            State::Absent | State::Ready(_) => None,
+            State::Absent => None,
+            State::Ready(_) => self.vaults.of(storage).trouble(),
         }
     }
 
@@ -219,6 +221,12 @@ impl App {
     /// The same with a vault.
     pub async fn ask_vault(&self, storage: Storage, task: Task) -> Result<Answer, Failure> {
         self.run_worker(Some(storage), task, &mut Silent, &CancellationToken::new()).await
+    }
+
+    /// Does a task with a vault that may not be one of ours.
+    pub async fn ask_at(&self, access: Access, task: Task) -> Result<Answer, Failure> {
+        let order = Order { vault: Some(access), engine: self.config.engine.clone(), task };
+        launch::run(self.place().await?, order, &mut Silent, &CancellationToken::new()).await
     }
 
     /// Does a task in a worker process, which gets the key of no other vault than this.

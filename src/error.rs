@@ -165,9 +165,12 @@ impl From<crate::worker::order::Failure> for AppError {
         match failure.kind {
             FailureKind::BackupMissing => Self::NotFound("That backup".into()),
             FailureKind::FileMissing => Self::NotFound(failure.message.into()),
-            FailureKind::VaultMissing | FailureKind::Vault | FailureKind::Docker => {
-                Self::unavailable(failure.message.clone(), Some(Box::new(failure)))
-            }
+            FailureKind::VaultMissing
+            | FailureKind::Vault
+            | FailureKind::WrongKey
+            | FailureKind::Foreign
+            | FailureKind::Storage
+            | FailureKind::Docker => Self::unavailable(failure.message.clone(), Some(Box::new(failure))),
             _ => Self::Impossible(failure.message),
         }
     }

@@ -17,6 +17,8 @@ pub struct Vaults {
 #[derive(Debug, Default)]
 pub struct Vault {
     state: Mutex<State>,
+    /// Why its storage could not be used when it was last asked.
+    trouble: Mutex<Option<String>>,
     /// Held while the catalog is made equal to the vault, or backups are deleted.
     pub catalog: tokio::sync::Mutex<()>,
 }
@@ -62,6 +64,17 @@ impl Vault {
     /// Remembers how it is.
     pub fn set(&self, state: State) {
         *lock(&self.state) = state;
+        self.set_trouble(None);
+    }
+
+    /// Why its storage could not be used when it was last asked; it may be back by now.
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
+    }
+
+    /// Remembers whether its storage could be used.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        *lock(&self.trouble) = trouble;
     }
 }
 

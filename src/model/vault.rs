@@ -13,6 +13,16 @@ pub struct Access {
     pub location: Location,
     /// The repository's password.
     pub password: Secret,
+    /// Where a copy of what is read again and again is kept; for a vault that is far away.
+    #[serde(default)]
+    pub cache: Option<PathBuf>,
+}
+
+impl Access {
+    /// Without a cache.
+    pub const fn new(location: Location, password: Secret) -> Self {
+        Self { location, password, cache: None }
+    }
 }
 
 /// Where a vault can be. There is at most one of each.
@@ -103,6 +113,13 @@ pub struct S3Location {
     pub ca_pem: Option<String>,
     /// As whom.
     pub credentials: S3Credentials,
+}
+
+impl S3Location {
+    /// Whether both mean the same objects, whoever asks for them.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.bucket == other.bucket && self.endpoint == other.endpoint && self.prefix == other.prefix
+    }
 }
 
 impl std::fmt::Display for S3Location {

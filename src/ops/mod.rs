@@ -36,6 +36,7 @@ pub mod schedules;
 pub mod settings;
 pub mod stacks;
 pub mod stats;
+pub mod storage;
 mod swarm;
 pub mod tokens;
 pub mod undo;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::storage;
 use crate::{
     app::App,
     config::Config,
@@ -14,25 +15,25 @@ use crate::{
 };
 
 /// Looks for what opens this vault. Neither Docker nor the vault need to answer.
-pub fn find(app: &App, storage: Storage) {
-    let state = match storage {
+pub fn find(app: &App, which: Storage) {
+    let state = match which {
         Storage::Local => local(&app.config).map_or_else(State::Refused, State::Ready),
-        Storage::S3 => State::Absent,
+        Storage::S3 => storage::find(app),
     };
-    app.vaults.of(storage).set(state);
+    app.vaults.of(which).set(state);
 }
 
 /// The local vault's location and password. A new password is made only where there is no vault yet:
 /// with another key an existing vault would look lost.
-fn local(config: &Config) -> Result<Access, String> {
+pub(super) fn local(config: &Config) -> Result<Access, String> {
     let vault = config.local_vault();
     let location = Location::Local { path: vault.clone() };
     if let Some(password) = &config.vault_password {
-        return Ok(Access { location, password: password.clone() });
+        return Ok(Access::new(location, password.clone()));
     }
     let path = config.config_dir().join("vault.key");
     match fs::read_to_string(&path) {
-        Ok(text) => Ok(Access { location, password: Secret::new(text.trim()) }),
+        Ok(text) => Ok(Access::new(location, Secret::new(text.trim()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if vault.join("config").exists() {
                 return Err(format!(
@@ -46,7 +47,7 @@ fn local(config: &Config) -> Result<Access, String> {
             seal::write_key(&path, &password).map_err(|error| {
                 format!("The vault's key can't be written to {}: {error}", path.display())
             })?;
-            Ok(Access { location, password })
+            Ok(Access::new(location, password))
         }
         Err(error) => Err(format!("The vault's key {} can't be read: {error}", path.display())),
     }

@@ -28,13 +28,15 @@ pub async fn prepare(app: &App, storage: Storage) -> Result<()> {
     let key = seen_key(storage);
     let seen = app.db.read(move |c| db::settings::get(c, &key)).await?.is_some();
     match refresh(app, storage).await {
-        Err(failure) if failure.kind == FailureKind::VaultMissing && !seen => {
+        // A bucket is set up only once there is a vault in it.
+        Err(failure) if failure.kind == FailureKind::VaultMissing && !seen && storage == Storage::Local => {
             app.ask_vault(storage, Task::Create).await?;
             tracing::info!(%storage, "made a new vault");
         }
         Err(failure) => {
-            // An engine that is away, where workers are containers, says nothing about the vault.
-            if failure.kind != FailureKind::Docker {
+            // An engine that is away, where workers are containers, says nothing about the vault, nor does a bucket that
+            // is away.
+            if !matches!(failure.kind, FailureKind::Docker | FailureKind::Storage) {
                 app.vaults.of(storage).set(State::Refused(problem(&failure)));
             }
             return Err(failure.into());
@@ -45,21 +47,42 @@ pub async fn prepare(app: &App, storage: Storage) -> Result<()> {
     Ok(())
 }
 
+/// How often the list of a vault is read that others write to.
+const PACE: Duration = Duration::from_secs(600);
+
+/// Reads the list of the bucket's vault from time to time: other servers make backups there, too.
+pub async fn keep_up(app: App) {
+    loop {
+        tokio::select! {
+            () = app.shutdown.cancelled() => return,
+            () = tokio::time::sleep(PACE) => {}
+        }
+        if let State::Ready(_) = app.vaults.of(Storage::S3).state()
+            && let Err(failure) = refresh(&app, Storage::S3).await
+        {
+            tracing::error!(error = failure.detail, "the vault's list could not be read: {failure}");
+        }
+    }
+}
+
 /// Prepares it at the start. While it is Docker that does not answer, it is tried again in the background.
 pub async fn prepare_at_start(app: &App, storage: Storage) {
-    if try_prepare(app, storage).await {
+    // Nobody waits for a bucket that may be slow or away.
+    if storage == Storage::Local && try_prepare(app, storage).await {
         return;
     }
     let app = app.clone();
     tokio::spawn(async move {
+        let mut pause = if storage == Storage::Local { Duration::from_secs(5) } else { Duration::ZERO };
         loop {
             tokio::select! {
                 () = app.shutdown.cancelled() => return,
-                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                () = tokio::time::sleep(pause) => {}
             }
             if try_prepare(&app, storage).await {
                 return;
             }
+            pause = Duration::from_secs(5);
         }
     });
 }
@@ -95,7 +118,10 @@ pub async fn refresh(app: &App, storage: Storage) -> Result<usize, Failure> {
         detail: crate::error::chain(&error),
     };
     let known = app.db.read(move |c| db::backups::ids(c, storage)).await.map_err(failed)?;
-    let Answer::List(list) = app.ask_vault(storage, Task::List).await? else {
+    let answer = app.ask_vault(storage, Task::List).await;
+    let trouble = answer.as_ref().err().filter(|failure| failure.kind == FailureKind::Storage);
+    app.vaults.of(storage).set_trouble(trouble.map(|failure| failure.message.clone()));
+    let Answer::List(list) = answer? else {
         return Err(unexpected());
     };
     let count = list.len();

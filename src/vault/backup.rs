@@ -80,6 +80,7 @@ impl Vault {
         let (repo, last_snapshot) =
             repository_with(&self.access, Bars { reporter: reporter.clone(), knows_total: false })?;
         let credentials = rustic_core::Credentials::Masterkey(self.repo.key());
+        let index = self.index()?;
         let repo = repo.open(&credentials)?.to_indexed_ids()?;
         let items: Vec<Tracked<'_>> =
             plan.manifest.items.iter().map(|item| (item, Arc::new(Record::default()))).collect();
@@ -122,6 +123,10 @@ impl Vault {
         let id = *last_snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         repo.delete_snapshots(&[snapshot.id])?;
         let amended = SnapshotFile { id: id.unwrap_or_default().into(), ..amended };
+        if let Err(error) = self.secure(&index, amended.tree) {
+            repo.delete_snapshots(&[amended.id])?;
+            return Err(error);
+        }
         let backup = list::backup(&amended, self.access.location.storage())
             .ok_or_else(|| VaultError::Broken("its own description is not understood".to_owned()))?;
         let notes = items.iter().flat_map(|(_, record)| record.take_notes()).collect::<Vec<Note>>();

@@ -32,7 +32,7 @@ pub struct CopyResult {
 
 /// All pieces of data that a backup consists of.
 #[derive(Default)]
-struct Needs {
+pub(super) struct Needs {
     trees: HashSet<TreeId>,
     data: HashSet<DataId>,
 }
@@ -164,7 +164,10 @@ impl Needs {
 }
 
 /// Everything below this tree; an error if the vault lacks any of it.
-fn needs<S: IndexedFull + IndexedTree>(repo: &Repository<S>, root: TreeId) -> Result<Needs, VaultError> {
+pub(super) fn needs<S: IndexedFull + IndexedTree>(
+    repo: &Repository<S>,
+    root: TreeId,
+) -> Result<Needs, VaultError> {
     let mut needs = Needs::default();
     let mut open = vec![root];
     while let Some(id) = open.pop() {

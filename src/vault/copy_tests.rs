@@ -40,7 +40,7 @@ impl Reporter for Ear {
 fn vault(directory: &Path, name: &str) -> Vault {
     let location = Location::Local { path: directory.join(name) };
     // Each vault has a key of its own.
-    Vault::create(&Access { location, password: Secret::new(name) }).unwrap()
+    Vault::create(&Access::new(location, Secret::new(name))).unwrap()
 }
 
 /// Backs up a volume with these files.

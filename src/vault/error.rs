@@ -59,6 +59,14 @@ pub enum VaultError {
     /// The server did not allow it.
     #[error("The restore was stopped before anything was replaced.")]
     Refused,
+    /// The storage of the vault, such as a bucket.
+    #[error("{message}")]
+    Storage {
+        /// What happened, why, what to do.
+        message: String,
+        /// The storage's own words.
+        detail: String,
+    },
     /// The engine.
     #[error("The vault can't be used: {message}")]
     Engine {
@@ -84,19 +92,31 @@ impl From<Box<rustic_core::RusticError>> for VaultError {
         if error.is_incorrect_password() {
             return Self::WrongPassword;
         }
+        if let Some(Self::Storage { message, detail }) =
+            causes(error.as_ref()).find_map(|cause| cause.downcast_ref())
+        {
+            return Self::Storage { message: message.clone(), detail: detail.clone() };
+        }
         let log = error.display_log();
         let source: Box<dyn std::error::Error + Send + Sync> = log.clone().into();
         if log.contains("No space left on device") || log.contains("StorageFull") {
             return Self::Full { source };
         }
-        let mut cause: &dyn std::error::Error = error.as_ref();
-        while let Some(next) = cause.source() {
-            cause = next;
-        }
-        let innermost = cause.to_string();
-        // rustic's own text is a report of many lines; its first says what happened.
-        let line = innermost.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-        let message = if line.is_empty() { log } else { line.to_owned() };
+        let line = innermost(error.as_ref());
+        let message = if line.is_empty() { log } else { line };
         Self::Engine { message, source }
     }
+}
+
+/// An error and what caused it, outermost first.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The first line of the innermost cause, which says most: rustic's own text is a report of many lines.
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }

@@ -1,16 +1,14 @@
-//! Looking into the vault: what backups there are, their manifests, and keeping
-//! house: forget, prune, check.
+//! Looking into the vault: what backups there are, their manifests, forgetting and checking them.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use rustic_core::{CheckOptions, PruneOptions, repofile::SnapshotFile};
+use rustic_core::{CheckOptions, repofile::SnapshotFile};
 
-use super::{MANIFEST, PruneResult, TAG, Vault, error::VaultError};
+use super::{MANIFEST, TAG, Vault, error::VaultError};
 use crate::model::{
     backup::{Backup, ItemState, Meta, State, Trigger},
     manifest::{IMAGE_DIR, Manifest},
-    progress::Reporter,
     vault::Storage,
 };
 
@@ -74,19 +72,6 @@ impl Vault {
         let ids: Vec<_> = snapshots.iter().map(|snapshot| snapshot.id).collect();
         self.repo.delete_snapshots(&ids)?;
         Ok(())
-    }
-
-    /// Frees space that no backup needs. In two phases: packs are marked first and removed by a prune
-    /// a day later, so that a backup that runs at the same time loses nothing.
-    pub fn prune(&self, reporter: &dyn Reporter) -> Result<PruneResult, VaultError> {
-        reporter.step(1, 2, "Looking for data that no backup needs");
-        let options = PruneOptions::default();
-        let plan = self.repo.prune_plan(&options)?;
-        let sizes = plan.stats.size_sum();
-        let freed = sizes.remove + sizes.repackrm + plan.stats.size_unref;
-        reporter.step(2, 2, "Freeing space");
-        self.repo.prune(&options, plan)?;
-        Ok(PruneResult { freed })
     }
 
     /// Checks structure, or with `read_data` every byte; returns what is wrong.

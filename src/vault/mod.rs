@@ -5,19 +5,26 @@
 //! complete, and a restore that replaces nothing before the new data is safe.
 
 mod backup;
+mod bucket;
 mod commit;
 mod copy;
 mod error;
 mod image;
 mod list;
 mod node;
+mod prune;
 mod source;
 mod stage;
 mod store;
 mod walk;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use bucket::Content;
+pub use bucket::probe;
 pub use commit::resume_commit;
 pub use copy::CopyResult;
 pub use error::VaultError;
@@ -134,21 +141,17 @@ pub struct PruneResult {
 }
 
 impl Vault {
-    /// Makes a new vault. Refuses a directory that holds anything.
+    /// Makes a new vault. Refuses a place that holds anything.
     pub fn create(access: &Access) -> Result<Self, VaultError> {
-        let Location::Local { path } = &access.location else {
-            return Err(VaultError::Broken("S3 storage is not known yet".to_owned()));
-        };
-        let mut entries = match std::fs::read_dir(path) {
-            Ok(entries) => entries.flatten().collect(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(VaultError::io(path, &error)),
-        };
-        entries.retain(|entry| entry.file_name() != "lost+found");
-        if !entries.is_empty() {
-            return Err(VaultError::Foreign { location: path.display().to_string() });
+        match &access.location {
+            Location::Local { path } => make_directory(path)?,
+            Location::S3(place) => match Store::new(&access.location)?.content(place)? {
+                Content::Nothing => {}
+                Content::Vault | Content::Foreign => {
+                    return Err(VaultError::Foreign { location: access.location.to_string() });
+                }
+            },
         }
-        std::fs::create_dir_all(path).map_err(|error| VaultError::io(path, &error))?;
         let (repo, _) = repository(access)?;
         // Packs of at most 16 MiB: no object comes near the limits of any storage.
         let config = ConfigOptions::default()
@@ -164,18 +167,15 @@ impl Vault {
 
     /// Opens an existing vault.
     pub fn open(access: &Access) -> Result<Self, VaultError> {
-        let Location::Local { path } = &access.location else {
-            return Err(VaultError::Broken("S3 storage is not known yet".to_owned()));
+        let location = access.location.to_string();
+        let content = match &access.location {
+            Location::Local { path } => directory_content(path),
+            Location::S3(place) => Store::new(&access.location)?.content(place)?,
         };
-        let location = path.display().to_string();
-        if !path.join("config").exists() {
-            let empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-            let missing = empty || !path.exists();
-            return Err(if missing {
-                VaultError::Missing { location }
-            } else {
-                VaultError::Foreign { location }
-            });
+        match content {
+            Content::Vault => {}
+            Content::Nothing => return Err(VaultError::Missing { location }),
+            Content::Foreign => return Err(VaultError::Foreign { location }),
         }
         let (repo, _) = repository(access)?;
         let repo = repo.open(&Credentials::password(access.password.reveal()))?;
@@ -193,6 +193,30 @@ impl Vault {
     }
 }
 
+fn directory_content(path: &Path) -> Content {
+    let empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if path.join("config").exists() {
+        Content::Vault
+    } else if !path.exists() || empty() {
+        Content::Nothing
+    } else {
+        Content::Foreign
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), VaultError> {
+    let mut entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(VaultError::io(path, &error)),
+    };
+    entries.retain(|entry| entry.file_name() != "lost+found");
+    if !entries.is_empty() {
+        return Err(VaultError::Foreign { location: path.display().to_string() });
+    }
+    std::fs::create_dir_all(path).map_err(|error| VaultError::io(path, &error))
+}
+
 fn bytesize(text: &str) -> bytesize::ByteSize {
     text.parse().unwrap_or_default()
 }
@@ -208,7 +232,11 @@ fn repository_with(
     let store = Store::new(&access.location)?;
     let last_snapshot = store.last_snapshot();
     let backends = RepositoryBackends::new(Arc::new(store), None);
-    // The default cache would be written into the home directory.
-    let options = RepositoryOptions::default().no_cache(true);
+    // What a bucket is asked for again and again is kept here, encrypted as it is there. The default place would be
+    // the home directory.
+    let options = match &access.cache {
+        Some(directory) => RepositoryOptions::default().cache_dir(directory.clone()),
+        None => RepositoryOptions::default().no_cache(true),
+    };
     Ok((Repository::new_with_progress(&options, &backends, bars)?, last_snapshot))
 }

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path,
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload, local::LocalFileSystem,
+    path::Path,
 };
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use tokio::runtime::Runtime;
 
-use super::error::VaultError;
-use crate::model::vault::Location;
+use super::{bucket, error::VaultError};
+use crate::model::vault::{Location, S3Location};
 
 /// Id of the newest snapshot that was written; rustic does not tell it.
 pub(super) type LastSnapshot = Arc<Mutex<Option<Id>>>;
@@ -21,29 +22,29 @@ pub(super) type LastSnapshot = Arc<Mutex<Option<Id>>>;
 pub(super) struct Store {
     objects: Arc<dyn ObjectStore>,
     runtime: Runtime,
-    location: String,
+    location: Location,
     last_snapshot: LastSnapshot,
 }
 
 impl Store {
     pub(super) fn new(location: &Location) -> Result<Self, VaultError> {
-        let Location::Local { path } = location else {
-            return Err(VaultError::Broken("S3 storage is not known yet".to_owned()));
+        let objects: Arc<dyn ObjectStore> = match location {
+            Location::Local { path } => {
+                let objects = LocalFileSystem::new_with_prefix(path).map_err(|error| VaultError::Io {
+                    path: path.display().to_string(),
+                    cause: error.to_string(),
+                })?;
+                Arc::new(objects.with_fsync(true))
+            }
+            Location::S3(place) => bucket::open(place)?,
         };
-        let objects = LocalFileSystem::new_with_prefix(path)
-            .map_err(|error| VaultError::Io { path: path.display().to_string(), cause: error.to_string() })?
-            .with_fsync(true);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(|error| VaultError::io(path, &error))?;
-        Ok(Self {
-            objects: Arc::new(objects),
-            runtime,
-            location: path.display().to_string(),
-            last_snapshot: LastSnapshot::default(),
-        })
+        let (runtime, location) = (bucket::runtime()?, location.clone());
+        Ok(Self { objects, runtime, location, last_snapshot: LastSnapshot::default() })
+    }
+
+    /// What is there. For a bucket; a directory is looked at without.
+    pub(super) fn content(&self, place: &S3Location) -> Result<bucket::Content, VaultError> {
+        self.runtime.block_on(bucket::content(self.objects.as_ref(), place))
     }
 
     pub(super) fn last_snapshot(&self) -> LastSnapshot {
@@ -59,16 +60,22 @@ impl Store {
             other => Path::from(format!("{}/{hex}", other.dirname())),
         }
     }
-}
 
-fn failed(what: &str, path: &Path, error: object_store::Error) -> Box<RusticError> {
-    RusticError::with_source(ErrorKind::Backend, format!("{what} of `{{path}}` failed"), error)
-        .attach_context("path", path.to_string())
+    fn failed(&self, what: &str, path: &Path, error: object_store::Error) -> Box<RusticError> {
+        let text = format!("{what} of `{{path}}` failed");
+        let error = match &self.location {
+            Location::Local { .. } => RusticError::with_source(ErrorKind::Backend, text, error),
+            Location::S3(place) => {
+                RusticError::with_source(ErrorKind::Backend, text, bucket::explain(&error, place))
+            }
+        };
+        error.attach_context("path", path.to_string())
+    }
 }
 
 impl ReadBackend for Store {
     fn location(&self) -> String {
-        self.location.clone()
+        self.location.to_string()
     }
 
     fn list_with_size(&self, kind: FileType) -> RusticResult<Vec<(Id, u32)>> {
@@ -76,14 +83,16 @@ impl ReadBackend for Store {
             let path = Path::from("config");
             return match self.runtime.block_on(self.objects.head(&path)) {
                 Ok(meta) => Ok(vec![(Id::default(), u32::try_from(meta.size).unwrap_or(u32::MAX))]),
-                Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
-                Err(error) => Err(failed("Reading", &path, error)),
+                Err(error) if bucket::is_missing(&error) => Ok(Vec::new()),
+                Err(error) => Err(self.failed("Reading", &path, error)),
             };
         }
         let prefix = Path::from(kind.dirname());
         let list = self.objects.list(Some(&prefix));
-        let found: Vec<_> =
-            self.runtime.block_on(list.try_collect()).map_err(|error| failed("Listing", &prefix, error))?;
+        let found: Vec<_> = self
+            .runtime
+            .block_on(list.try_collect())
+            .map_err(|error| self.failed("Listing", &prefix, error))?;
         // Temporary files of interrupted writes have other names.
         let entry = |meta: object_store::ObjectMeta| {
             let id = meta.location.filename()?.parse().ok()?;
@@ -95,7 +104,7 @@ impl ReadBackend for Store {
     fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<Bytes> {
         let path = Self::path(kind, id);
         let read = async { self.objects.get(&path).await?.bytes().await };
-        self.runtime.block_on(read).map_err(|error| failed("Reading", &path, error))
+        self.runtime.block_on(read).map_err(|error| self.failed("Reading", &path, error))
     }
 
     fn read_partial(
@@ -110,7 +119,7 @@ impl ReadBackend for Store {
         let range = u64::from(offset)..u64::from(offset) + u64::from(length);
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let read = async { self.objects.get_opts(&path, options).await?.bytes().await };
-        self.runtime.block_on(read).map_err(|error| failed("Reading", &path, error))
+        self.runtime.block_on(read).map_err(|error| self.failed("Reading", &path, error))
     }
 
     fn warmup_path(&self, kind: FileType, id: &Id) -> String {
@@ -122,10 +131,12 @@ impl WriteBackend for Store {
     fn write_bytes(&self, kind: FileType, id: &Id, _: bool, content: BytesList) -> RusticResult<()> {
         let path = Self::path(kind, id);
         let payload = PutPayload::from_iter(content.into_vec());
-        // Written beside and renamed: a reader never sees half an object.
+        // A vault is made once: of two servers that make one in the same place at the same time, one fails.
+        let mode = if kind == FileType::Config { PutMode::Create } else { PutMode::Overwrite };
+        // A reader never sees half an object: a directory gets it under another name first, a bucket keeps whole ones.
         self.runtime
-            .block_on(self.objects.put(&path, payload))
-            .map_err(|error| failed("Writing", &path, error))?;
+            .block_on(self.objects.put_opts(&path, payload, mode.into()))
+            .map_err(|error| self.failed("Writing", &path, error))?;
         if kind == FileType::Snapshot {
             *self.last_snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(*id);
         }
@@ -135,8 +146,9 @@ impl WriteBackend for Store {
     fn remove(&self, kind: FileType, id: &Id, _: bool) -> RusticResult<()> {
         let path = Self::path(kind, id);
         match self.runtime.block_on(self.objects.delete(&path)) {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failed("Removing", &path, error)),
+            Ok(()) => Ok(()),
+            Err(error) if bucket::is_missing(&error) => Ok(()),
+            Err(error) => Err(self.failed("Removing", &path, error)),
         }
     }
 }

@@ -17,8 +17,8 @@ use super::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
         containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs,
         network_backups, network_create, networks, notifications, restores, schedule, schedule_actions,
-        schedule_api, schedule_run, schedules, settings, stacks, statistics, tokens, vault, volume_actions,
-        volumes,
+        schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, vault,
+        volume_actions, volumes,
     },
     session,
 };
@@ -35,6 +35,7 @@ pub(super) async fn router(app: &App) -> Result<Router> {
     let closed = pages()
         .merge(schedule_pages())
         .merge(notification_pages())
+        .merge(settings_pages())
         .merge(json_api())
         .route_layer(from_extractor_with_state::<Actor, App>(app.clone()));
     Ok(closed
@@ -146,15 +147,31 @@ fn pages() -> Router<App> {
         .route("/jobs/{id}/live", get(job::live))
         .route("/jobs/{id}/events", get(job::events))
         .route("/jobs/{id}/cancel", get(job::confirm).post(job::cancel))
+        .route("/preferences/theme", post(settings::theme))
+        .route("/fragments/vitals", get(jobs::vitals))
+        .route("/fragments/jobpill", get(jobs::pill))
+}
+
+fn settings_pages() -> Router<App> {
+    Router::new()
         .route("/settings", get(settings::show))
+        .route("/settings/storage", get(storage::show).post(storage::connect))
+        .route("/settings/storage/test", post(storage::test))
+        .route("/settings/storage/choose", post(storage::choose))
+        .route("/settings/storage/disconnect", get(storage::confirm).post(storage::disconnect))
         .route("/settings/tokens", get(tokens::list).post(tokens::create))
         .route("/settings/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
         .route("/settings/account", post(settings::account))
         .route("/settings/password-rules", post(settings::rules))
         .route("/settings/server-name", post(settings::server_name))
-        .route("/preferences/theme", post(settings::theme))
-        .route("/fragments/vitals", get(jobs::vitals))
-        .route("/fragments/jobpill", get(jobs::pill))
+        .route("/api/change-password", post(settings::account))
+        .route("/api/storage/settings", get(storage::show).post(storage::save_api))
+        .route("/api/storage/test-s3", post(storage::test))
+        .route("/api/storage/s3", delete(storage::disconnect))
+        .route("/api/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/tokens/{id}", delete(tokens::revoke))
+        .route("/api/ui/settings", get(settings::all))
+        .route("/api/ui/settings/{key}", get(settings::get).post(settings::set))
 }
 
 /// With their API.
@@ -191,7 +208,6 @@ fn schedule_pages() -> Router<App> {
 
 fn json_api() -> Router<App> {
     Router::new()
-        .route("/api/change-password", post(settings::account))
         .route("/api/dashboard-stats", get(dashboard::show))
         .route("/api/system-stats", get(api::system_stats))
         .route("/api/system-time", get(api::system_time))
@@ -245,8 +261,6 @@ fn json_api() -> Router<App> {
         .route("/api/audit-logs/chain", get(audit::chain))
         .route("/api/audit-logs/export", get(audit::export))
         .route("/api/audit-logs/clear", delete(audit::clear_api))
-        .route("/api/tokens", get(tokens::list).post(tokens::create))
-        .route("/api/tokens/{id}", delete(tokens::revoke))
         .route("/api/scheduler/config", get(schedule_api::config).post(schedule_api::configure))
         .route("/api/scheduler/test", post(schedule_api::run_first))
         .route("/api/scheduler/cleanup", post(schedule_api::clean_up_first))
@@ -262,11 +276,10 @@ fn json_api() -> Router<App> {
         .route("/api/schedules/{id}/preview", get(schedule::show_preview))
         .route("/api/schedules/{id}/cleanup", post(schedule_actions::clean_up))
         .route("/api/schedule-runs/{id}", get(schedule_run::show))
-        .route("/api/ui/settings", get(settings::all))
-        .route("/api/ui/settings/{key}", get(settings::get).post(settings::set))
         .route("/api/runs", get(jobs::list))
         .route("/api/runs/{id}", get(job::show))
         .route("/api/vaults/local/refresh", post(vault::refresh))
+        .route("/api/vaults/s3/refresh", post(vault::refresh))
 }
 
 /// An address that does not exist tells nothing to those who are not signed in.

@@ -39,6 +39,7 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::GET, "/containers/{id}/logs/stream", Scope::Operate),
     (Method::POST, "/api/statistics/refresh", Scope::Operate),
     (Method::POST, "/api/vaults/local/refresh", Scope::Operate),
+    (Method::POST, "/api/vaults/s3/refresh", Scope::Operate),
     (Method::POST, "/api/backup/{id}", Scope::Operate),
     (Method::POST, "/api/backup/{id}/copy", Scope::Operate),
     (Method::POST, "/api/backups/copy", Scope::Operate),

@@ -12,7 +12,7 @@ use crate::model::{
     manifest::{ImageRecord, Manifest},
     names::ScheduleId,
     progress::{Note, Progress},
-    vault::Access,
+    vault::{Access, Location},
 };
 
 /// One job. The whole of it, with secrets, travels over standard input only.
@@ -32,6 +32,8 @@ pub struct Order {
 pub enum Task {
     /// Make a new vault. Answer: [`Answer::Done`].
     Create,
+    /// See whether the vault's bucket lets us do what a vault needs. Answer: [`Answer::Done`].
+    TryStorage,
     /// List all backups. Answer: [`Answer::List`].
     List,
     /// Read one backup's manifest. Answer: [`Answer::Manifest`].
@@ -136,6 +138,20 @@ pub enum Look {
     },
 }
 
+impl Order {
+    /// Whether it talks to something that is not on this machine.
+    pub fn needs_network(&self) -> bool {
+        let away = |access: &Access| matches!(access.location, Location::S3(_));
+        let other = match &self.task {
+            Task::Copy { to, .. } => away(to),
+            _ => false,
+        };
+        other
+            || self.vault.as_ref().is_some_and(away)
+            || (self.task.needs_docker() && self.engine.is_remote())
+    }
+}
+
 impl Task {
     /// Whether it works with the vault.
     pub const fn needs_vault(&self) -> bool {
@@ -175,6 +191,7 @@ impl Task {
                 .collect(),
             Self::Resume { targets, .. } => targets.iter_mut().map(|path| (path, Need::Write)).collect(),
             Self::Create
+            | Self::TryStorage
             | Self::List
             | Self::Manifest { .. }
             | Self::Forget { .. }
@@ -356,6 +373,12 @@ pub struct Failure {
 pub enum FailureKind {
     /// No vault there.
     VaultMissing,
+    /// The key does not open the vault.
+    WrongKey,
+    /// Something that is no vault is in its place.
+    Foreign,
+    /// The vault's storage does not answer, or refuses us. It may do better later.
+    Storage,
     /// The vault cannot be opened or used.
     Vault,
     /// No such backup.

@@ -63,7 +63,7 @@ impl Beside {
     pub(super) async fn start(&self, order: &mut Order) -> Result<(Running, Names), Failure> {
         let mut binds = self.own_binds(order)?;
         let names = give_paths(order, &mut binds);
-        let network = order.task.needs_docker() && order.engine.is_remote();
+        let network = order.needs_network();
         loop {
             let weights = self.weights;
             let sibling = Sibling { own: &self.own, arguments: &["worker"], binds: &binds, network, weights };

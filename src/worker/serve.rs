@@ -17,7 +17,7 @@ use super::{
     restore,
 };
 use crate::{
-    model::progress::Reporter,
+    model::{progress::Reporter, vault::Location},
     vault::{Vault, VaultError},
 };
 
@@ -117,9 +117,18 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             });
         }
     };
-    if let Task::Create = order.task {
-        Vault::create(access)?;
-        return Ok(Answer::Done);
+    match &order.task {
+        Task::Create => {
+            Vault::create(access)?;
+            return Ok(Answer::Done);
+        }
+        Task::TryStorage => {
+            if let Location::S3(place) = &access.location {
+                crate::vault::probe(place)?;
+            }
+            return Ok(Answer::Done);
+        }
+        _ => {}
     }
     let vault = Vault::open(access)?;
     match &order.task {
@@ -140,9 +149,12 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
         Task::Backup(task) => backup::run(&vault, &order.engine, task, context),
         Task::LoadImage { backup } => restore::load_image(vault, &order.engine, backup, context),
         Task::Restore { backup, run, items } => restore::files(&vault, backup, run, items, context),
-        Task::Create | Task::Probe { .. } | Task::MakePaths { .. } | Task::Resume { .. } | Task::Files(_) => {
-            Ok(Answer::Done)
-        }
+        Task::Create
+        | Task::TryStorage
+        | Task::Probe { .. }
+        | Task::MakePaths { .. }
+        | Task::Resume { .. }
+        | Task::Files(_) => Ok(Answer::Done),
     }
 }
 
@@ -150,6 +162,9 @@ impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
         let kind = match &error {
             VaultError::Missing { .. } => FailureKind::VaultMissing,
+            VaultError::Storage { .. } => FailureKind::Storage,
+            VaultError::WrongPassword => FailureKind::WrongKey,
+            VaultError::Foreign { .. } => FailureKind::Foreign,
             VaultError::NoBackup { .. } => FailureKind::BackupMissing,
             _ => FailureKind::Vault,
         };

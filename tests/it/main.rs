@@ -12,6 +12,7 @@
 mod architecture;
 mod audit;
 mod browser;
+mod bucket;
 mod bulk;
 mod console;
 mod container;

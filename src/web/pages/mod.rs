@@ -35,6 +35,7 @@ pub(super) mod schedules;
 pub(super) mod settings;
 pub(super) mod stacks;
 pub(super) mod statistics;
+pub(super) mod storage;
 pub(super) mod tokens;
 pub(super) mod vault;
 pub(super) mod volume_actions;

@@ -2,6 +2,7 @@
 
 mod app;
 mod browser;
+mod bucket;
 mod docker;
 mod engine;
 mod image;
@@ -11,6 +12,7 @@ mod web;
 
 pub(crate) use app::{App, Options, in_container, restic};
 pub(crate) use browser::Browser;
+pub(crate) use bucket::{Bucket, Fault, SECRET_KEY};
 pub(crate) use docker::Bench;
 pub(crate) use engine::Engine;
 pub(crate) use live::Live;

@@ -1,0 +1,214 @@
+//! Vaults in a bucket: set up, backed up into, shared, and the storage failing in all its ways.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{App, Bench, Bucket, Client, Fault, Options, SECRET_KEY, in_container};
+
+fn key(app: &App) -> String {
+    fs::read_to_string(app.data().join("config/vault.key")).unwrap().trim().to_owned()
+}
+
+fn with_file(bench: &Bench, name: &str, text: &str) -> (String, String) {
+    let volume = bench.volume(name);
+    let mount = format!("{volume}:/data");
+    let write = format!("[ -e /data/file ] || echo {text} > /data/file; touch /ready; exec sleep 1000");
+    let container = bench.run(name, &["-v", &mount], &["sh", "-c", &write]);
+    crate::harness::wait_for("the file", || {
+        (bench.docker(&["exec", &container, "cat", "/data/file"]) == text).then_some(())
+    });
+    (container, volume)
+}
+
+fn lose(bench: &Bench, container: &str, volume: &str) {
+    bench.docker(&["rm", "-f", container]);
+    bench.docker(&["volume", "rm", volume]);
+}
+
+fn restored(admin: &Client, bench: &Bench, backup: &Value, container: &str, text: &str) {
+    let restore = admin.restore(backup["backup_id"].as_str().unwrap(), json!({}));
+    assert_eq!(restore["status"], "complete", "{restore}");
+    assert_eq!(bench.docker(&["exec", container, "cat", "/data/file"]), text);
+}
+
+#[test]
+fn a_container_goes_into_a_bucket_and_comes_back() {
+    let (bench, bucket) = (Bench::new(), Bucket::start());
+    let app = App::start();
+    let admin = app.admin();
+    let (web, volume) = with_file(&bench, "web", "kept");
+    let connected = bucket.connect(&app, &json!({}));
+    assert_eq!(connected["s3_secret_key"], "***");
+    let backup = admin.back_up(&web);
+    assert_eq!(backup["status"], "complete", "{backup}");
+    let list = admin.get("/api/backups").expect(200);
+    assert_eq!(list["backups"][0]["storage_location"], "s3");
+    bucket.restic(&key(&app), &["check", "--read-data"]);
+    lose(&bench, &web, &volume);
+    restored(&admin, &bench, &backup, &web, "kept");
+
+    // Nowhere does the program show the secret, and it is not written down as it is.
+    for page in ["/settings/storage", "/api/storage/settings", "/api/audit-logs"] {
+        assert!(!admin.get(page).text.contains(SECRET_KEY), "{page}");
+    }
+    let kept = fs::read_to_string(app.data().join("config/storage.json")).unwrap();
+    assert!(kept.contains("monkey") && !kept.contains(SECRET_KEY) && !kept.contains(&key(&app)));
+    assert!(app.logged(SECRET_KEY).is_none());
+
+    // The bucket is known without the database, which may be lost.
+    let data = app.stop();
+    for entry in fs::read_dir(data.join("config")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains(".db") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let app = App::start_with(Options { data: Some(data.clone()), ..Options::default() });
+    let admin = app.admin();
+    crate::harness::wait_for("the list", || {
+        (admin.get("/api/backups?storage=s3").expect(200)["total"] == 1).then_some(())
+    });
+    assert_eq!(admin.get("/api/storage/settings").expect(200)["storage_type"], "s3");
+    drop(app);
+    fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn two_servers_share_a_bucket_while_one_prunes() {
+    let (bench, bucket) = (Bench::new(), Bucket::start());
+    let named = |name: &str| App::start_with(Options::default().with("MONKEY_SERVER_NAME", name));
+    let (nas, attic) = (named("nas"), named("attic"));
+    bucket.connect(&nas, &json!({}));
+    // Somebody else's key opens nothing, and does no harm.
+    let mut wrong = bucket.settings();
+    wrong["s3_vault_key"] = json!("no such key");
+    let answer = attic.admin().post("/api/storage/settings", &wrong).error(400);
+    assert!(answer.contains("not its key"), "{answer}");
+    bucket.connect(&attic, &json!({ "s3_vault_key": key(&nas) }));
+
+    let (of_nas, of_attic) = (nas.admin(), attic.admin());
+    let (web, web_volume) = with_file(&bench, "web", "of-nas");
+    let (wiki, wiki_volume) = with_file(&bench, "wiki", "of-attic");
+    // Something for a prune to take: a backup that goes again.
+    let old = of_nas.back_up(&web);
+    let old = old["backup_id"].as_str().unwrap();
+    of_nas.delete(&format!("/api/backup/{old}")).expect(200);
+
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| (0..3).map(|_| of_nas.back_up(&web)).collect::<Vec<_>>());
+        let two = scope.spawn(|| (0..3).map(|_| of_attic.back_up(&wiki)).collect::<Vec<_>>());
+        (one.join().unwrap(), two.join().unwrap())
+    });
+    for backup in one.iter().chain(&two) {
+        assert_eq!(backup["status"], "complete", "{backup}");
+    }
+    bucket.restic(&key(&nas), &["check", "--read-data"]);
+
+    // Each sees the other's backups, restores them, and never takes them for its own.
+    of_attic.post("/api/vaults/s3/refresh", &json!({})).expect(200);
+    let list = of_attic.get("/api/backups?storage=s3&limit=50").expect(200);
+    assert_eq!(list["total"], 6, "{list}");
+    assert_eq!(of_attic.get("/api/backups?server=nas").expect(200)["total"], 3);
+    lose(&bench, &web, &web_volume);
+    lose(&bench, &wiki, &wiki_volume);
+    for backup in &one {
+        restored(&of_attic, &bench, backup, &web, "of-nas");
+        lose(&bench, &web, &web_volume);
+    }
+    restored(&of_attic, &bench, &two[2], &wiki, "of-attic");
+}
+
+#[test]
+fn what_is_there_already_is_told() {
+    let bucket = Bucket::start();
+    let app = App::start();
+    let admin = app.admin();
+    let save = |more: &Value| {
+        let mut settings = bucket.settings();
+        for (key, value) in more.as_object().unwrap() {
+            settings[key] = value.clone();
+        }
+        admin.post("/api/storage/settings", &settings)
+    };
+    // Not a vault.
+    fs::create_dir_all(bucket.directory().join("photos")).unwrap();
+    fs::write(bucket.directory().join("photos/cat.jpg"), "miaow").unwrap();
+    let answer = save(&json!({ "s3_prefix": "photos" })).error(400);
+    assert!(answer.contains("is not a vault") && answer.contains("another prefix"), "{answer}");
+    assert_eq!(fs::read_dir(bucket.directory().join("photos")).unwrap().count(), 1, "nothing was touched");
+    // No such bucket, a wrong secret, an unknown key, nobody there.
+    let answer = save(&json!({ "s3_bucket": "other" })).error(400);
+    assert!(answer.contains("There is no bucket other"), "{answer}");
+    let answer = save(&json!({ "s3_secret_key": "wrong" })).error(400);
+    assert!(answer.contains("secret key") || answer.contains("refused"), "{answer}");
+    let answer = save(&json!({ "s3_endpoint": "http://127.0.0.1:1" })).error(400);
+    assert!(answer.contains("can't be reached"), "{answer}");
+    let answer = save(&json!({ "s3_endpoint": "ftp://nas" })).expect(400);
+    assert!(answer["fields"]["s3_endpoint"].as_str().unwrap().contains("https://"), "{answer}");
+    // A right that is missing is named.
+    for (method, right) in [("PUT", "write"), ("DELETE", "delete")] {
+        bucket.fault(Fault::Forbids(method));
+        let answer = admin.post("/api/storage/test-s3", &bucket.settings()).error(400);
+        assert!(answer.contains(&format!("may not {right}")), "{answer}");
+    }
+    bucket.fault(Fault::None);
+    assert_eq!(admin.get("/api/storage/settings").expect(200)["s3_configured"], false, "nothing was saved");
+    let answer = admin.post("/api/storage/test-s3", &bucket.settings()).expect(200);
+    assert_eq!(answer["success"], true);
+
+    save(&json!({})).expect(200);
+    // A vault that vanished is not made anew.
+    fs::remove_dir_all(bucket.directory().join("monkey")).unwrap();
+    let answer = save(&json!({ "s3_secret_key": "***" })).error(400);
+    assert!(answer.contains("is gone") && answer.contains("Nothing was made"), "{answer}");
+    admin.delete("/api/storage/s3").expect(200);
+    save(&json!({})).expect(200);
+}
+
+#[test]
+fn a_storage_that_fails_fails_the_backup_with_its_cause() {
+    let (bench, bucket) = (Bench::new(), Bucket::start());
+    let mut app = App::start();
+    app.expect_errors();
+    let admin = app.admin();
+    let (web, _) = with_file(&bench, "web", "kept");
+    bucket.connect(&app, &json!({}));
+    assert_eq!(admin.back_up(&web)["status"], "complete");
+    // Short faults are got over.
+    for fault in [
+        Fault::Refuses(503, "SlowDown"),
+        Fault::Refuses(500, "InternalError"),
+        Fault::Slow(300),
+        Fault::Resets,
+        Fault::Truncates,
+    ] {
+        bucket.fault_after(3, 2, fault);
+        let backup = admin.back_up(&web);
+        assert_eq!(backup["status"], "complete", "{fault:?}: {backup}");
+    }
+    bucket.fault(Fault::WrongTag);
+    assert_eq!(admin.back_up(&web)["status"], "complete");
+    // Lasting ones are told, and leave a good vault.
+    for (fault, words) in [
+        (Fault::Refuses(403, "ExpiredToken"), "expired"),
+        (Fault::Refuses(403, "AccessDenied"), "refused access"),
+        (Fault::Refuses(404, "NoSuchBucket"), "There is no bucket"),
+        (Fault::Forbids("PUT"), "refused access"),
+    ] {
+        bucket.fault_after(2, usize::MAX, fault);
+        let run = admin.back_up(&web);
+        assert_eq!(run["status"], "error", "{fault:?}: {run}");
+        let error = run["error"].as_str().unwrap();
+        assert!(error.contains(words), "{fault:?}: {error}");
+        // The pages stay.
+        assert_eq!(admin.get("/vault").status, 200);
+        bucket.fault(Fault::None);
+        admin.post("/api/vaults/s3/refresh", &json!({})).expect(200);
+        bucket.restic(&key(&app), &["check"]);
+    }
+    assert_eq!(admin.back_up(&web)["status"], "complete");
+    if !in_container() {
+        bucket.restic(&key(&app), &["check", "--read-data"]);
+    }
+}

@@ -153,6 +153,7 @@ impl App {
         self.tasks.spawn(ops::schedules::clock::run(self.clone()));
         self.tasks.spawn(ops::notices::run(self.clone()));
         self.tasks.spawn(ops::vaults::keep_up(self.clone()));
+        self.tasks.spawn(ops::alarms::run(self.clone()));
         let app = self.clone();
         let perform = Perform::new(move |run| {
             let app = app.clone();

@@ -78,6 +78,15 @@ pub struct Config {
     /// Address under which people reach the page, such as `https://monkey.example.org`.
     #[arg(long, env = "MONKEY_BASE_URL", global = true)]
     pub base_url: Option<String>,
+    /// Give figures to monitoring at `/metrics`.
+    #[arg(long, env = "MONKEY_METRICS", value_parser = clap::builder::BoolishValueParser::new(), global = true)]
+    pub metrics: bool,
+    /// Token that monitoring must send; without it nobody is asked for one. Twin: `MONKEY_METRICS_TOKEN_FILE`.
+    #[arg(skip)]
+    pub metrics_token: Option<Secret>,
+    /// File with the token of monitoring.
+    #[arg(long, env = "MONKEY_METRICS_TOKEN_FILE", global = true)]
+    pub metrics_token_file: Option<PathBuf>,
     /// What to log: a level, or `target=level` pairs.
     #[arg(long, env = "MONKEY_LOG", default_value = "info", global = true)]
     pub log: String,
@@ -141,6 +150,7 @@ impl Config {
     pub fn complete(mut self) -> Result<Self, ConfigError> {
         self.admin_password = secret("MONKEY_ADMIN_PASSWORD", self.admin_password_file.as_ref())?;
         self.vault_password = secret("MONKEY_VAULT_PASSWORD", self.vault_password_file.as_ref())?;
+        self.metrics_token = secret("MONKEY_METRICS_TOKEN", self.metrics_token_file.as_ref())?;
         if let Some(port) = self.flask_port {
             self.listen.set_port(port);
         }

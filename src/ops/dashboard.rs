@@ -82,7 +82,7 @@ impl Disk {
 }
 
 /// The disk that holds the vault, or will hold it.
-fn disk(app: &App) -> Option<Disk> {
+pub(super) fn disk(app: &App) -> Option<Disk> {
     let vault = app.config.local_vault();
     let path = if vault.exists() { vault } else { app.config.data.clone() };
     let found = nix::sys::statvfs::statvfs(&path).ok()?;

@@ -1,6 +1,7 @@
 //! What users can ask for, one function per action. Combines the leaves, writes
 //! the audit log; knows no HTTP and no SQL.
 
+pub mod alarms;
 pub mod audit;
 pub mod backup_run;
 pub mod backups;
@@ -18,6 +19,7 @@ mod host_paths;
 pub mod images;
 mod layer;
 pub mod logs;
+pub mod metrics;
 pub mod network_backups;
 pub mod network_create;
 pub mod network_restores;

@@ -139,6 +139,7 @@ pub(super) struct Job {
 impl Job {
     /// A new step of the server's own.
     pub(super) fn step(&self, text: &str) {
+        tracing::info!(step = text, "a step begins");
         self.live.send_modify(|progress| text.clone_into(&mut progress.step));
     }
 
@@ -216,6 +217,9 @@ impl Listener for Ear<'_> {
     async fn event(&mut self, event: Event) {
         match event {
             Event::Progress(progress) => {
+                if self.job.live.borrow().step != progress.step {
+                    tracing::info!(step = progress.step.as_str(), "a step begins");
+                }
                 self.job.live.send_replace(progress);
             }
             Event::Note(note) => {

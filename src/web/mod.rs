@@ -1,5 +1,6 @@
 //! HTTP: the router, the pages and the API. The only place that knows axum.
 
+mod access;
 mod ansi;
 mod api_shapes;
 mod assets;

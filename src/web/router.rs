@@ -10,12 +10,12 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
 
 use super::{
-    assets,
+    access, assets,
     errors::render_errors,
     guard::{self, Limits},
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
-        containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs,
+        containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, metrics,
         network_backups, network_create, networks, notifications, restores, schedule, schedule_actions,
         schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, vault,
         volume_actions, volumes,
@@ -57,6 +57,7 @@ pub(super) async fn router(app: &App) -> Result<Router> {
         .layer(sessions)
         .layer(from_fn_with_state(app.clone(), session::secure_cookies))
         .layer(from_fn(guard::headers))
+        .layer(from_fn(access::log))
         .with_state(app.clone()))
 }
 
@@ -72,6 +73,7 @@ fn open(app: &App, limits: &Limits) -> Router<App> {
         .route("/logout", post(login::sign_out))
         .route("/api/auth-status", get(login::status))
         .route("/healthz", get(api::healthz))
+        .route("/metrics", get(metrics::show))
         .route("/assets/{version}/{*name}", get(assets::serve))
         .merge(sign_in)
 }

@@ -21,7 +21,7 @@ use tower_sessions_sqlx_store::{
     },
 };
 
-use super::{client, scopes};
+use super::{access::Who, client, scopes};
 use crate::{
     app::App,
     error::AppError,
@@ -178,14 +178,22 @@ impl FromRequestParts<App> for Actor {
                     format!("This API token may “{scope}”; this needs one that may “{needed}”.").into(),
                 ));
             }
-            parts.extensions.insert(actor.clone());
+            known_as(parts, &actor);
             return Ok(actor);
         }
         let session =
             AuthSession::from_request_parts(parts, app).await.map_err(|(_, why)| AppError::internal(why))?;
         let Login(user) = session.user.ok_or(AppError::Unauthenticated)?;
         let actor = Self { id: user.id, name: user.name, address };
-        parts.extensions.insert(actor.clone());
+        known_as(parts, &actor);
         Ok(actor)
+    }
+}
+
+/// For who asks again, and for the log.
+fn known_as(parts: &mut Parts, actor: &Actor) {
+    parts.extensions.insert(actor.clone());
+    if let Some(who) = parts.extensions.get::<Who>() {
+        who.is(&actor.name);
     }
 }

@@ -35,6 +35,7 @@ fn outside_crates_stay_behind_their_door() {
         ("askama", "web"),
         ("governor", "web"),
         ("lettre", "notify"),
+        ("prometheus_client", "web"),
         ("reqwest", "notify"),
     ];
     for file in sources() {

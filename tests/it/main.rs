@@ -30,6 +30,7 @@ mod layer;
 mod logs;
 mod main_job;
 mod matrix;
+mod metrics;
 mod networks;
 mod notices;
 mod pages;

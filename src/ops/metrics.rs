@@ -1,0 +1,144 @@
+//! The figures that monitoring reads.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{backups, dashboard, schedules, settings};
+use crate::{
+    app::App,
+    db,
+    error::Result,
+    model::{
+        backup::{Backup, Kind},
+        run::{self, State},
+        schedule_run::ScheduleRun,
+        vault::Storage,
+    },
+};
+
+/// How many of the newest jobs are looked at for the last outcome of each container.
+const JOBS: u32 = 1000;
+
+/// Everything at one moment. It asks only the database, never the engine.
+#[derive(Debug)]
+pub struct Figures {
+    /// Newest good backup of each container of this server.
+    pub newest: HashMap<String, Backup>,
+    /// How the last backup job of each container ended.
+    pub outcomes: HashMap<String, State>,
+    /// The schedules.
+    pub schedules: Vec<Schedule>,
+    /// Jobs that wait.
+    pub queued: usize,
+    /// Jobs that are being done.
+    pub running: usize,
+    /// The vaults that are set up.
+    pub vaults: Vec<Vault>,
+    /// Notifications that have not arrived yet.
+    pub notices: usize,
+}
+
+/// A schedule.
+#[derive(Debug)]
+pub struct Schedule {
+    /// Its name.
+    pub name: String,
+    /// Whether it is switched on.
+    pub enabled: bool,
+    /// Seconds from its last slot to the one before.
+    pub interval: Option<u64>,
+    /// Its next slot.
+    pub next: Option<DateTime<Utc>>,
+    /// Its newest run that has ended.
+    pub last: Option<ScheduleRun>,
+}
+
+/// A vault.
+#[derive(Debug)]
+pub struct Vault {
+    /// Which.
+    pub storage: Storage,
+    /// Whether it can be used, as far as known.
+    pub usable: bool,
+    /// Backups in it.
+    pub backups: usize,
+    /// What they were, bytes.
+    pub size: u64,
+    /// What they added, bytes.
+    pub stored: u64,
+    /// Bytes that are free on its disk, where it is one.
+    pub free: Option<u64>,
+}
+
+/// Gathers them.
+pub async fn figures(app: &App, now: DateTime<Utc>) -> Result<Figures> {
+    let server = settings::server_name(app).await?;
+    let (catalog, jobs, active, channels) = app
+        .db
+        .read(|c| {
+            Ok((
+                db::backups::all(c)?,
+                db::runs::page(c, JOBS, 0)?.0,
+                db::runs::in_states(c, &[State::Queued, State::Running])?,
+                db::channels::all(c)?,
+            ))
+        })
+        .await?;
+    let mut outcomes = HashMap::new();
+    for job in jobs.iter().filter(|job| job.kind == run::Kind::Backup && !job.is_of_network()) {
+        if job.state.is_final() {
+            outcomes.entry(job.subject.clone()).or_insert(job.state);
+        }
+    }
+    let running = active.iter().filter(|run| run.state == State::Running).count();
+    Ok(Figures {
+        vaults: vaults(app, &catalog),
+        newest: backups::newest_in(catalog, &server, Kind::Container),
+        outcomes,
+        schedules: schedules(app, now).await?,
+        queued: active.len() - running,
+        running,
+        notices: channels.iter().map(|channel| channel.waiting).sum(),
+    })
+}
+
+async fn schedules(app: &App, now: DateTime<Utc>) -> Result<Vec<Schedule>> {
+    let mut all = Vec::new();
+    for view in schedules::list(app, now).await? {
+        let plan = &view.schedule.plan;
+        let latest = plan.timing.latest_at_or_before(now, plan.zone);
+        let before = latest.and_then(|latest| {
+            plan.timing.latest_at_or_before(latest - chrono::TimeDelta::seconds(1), plan.zone)
+        });
+        let interval = latest.zip(before).and_then(|(latest, before)| (latest - before).to_std().ok());
+        let history = schedules::history(app, &view.schedule.id, 2).await?;
+        all.push(Schedule {
+            name: plan.name.clone(),
+            enabled: view.schedule.enabled,
+            interval: interval.map(|interval| interval.as_secs()),
+            next: view.next,
+            last: history.into_iter().find(|run| run.finished.is_some()),
+        });
+    }
+    Ok(all)
+}
+
+fn vaults(app: &App, catalog: &[Backup]) -> Vec<Vault> {
+    let set_up = Storage::ALL
+        .into_iter()
+        .filter(|storage| app.vault(*storage).is_ok() || app.problem_of(*storage).is_some());
+    let vault = |storage: Storage| {
+        let here: Vec<_> = catalog.iter().filter(|backup| backup.storage == storage).collect();
+        let disk = (storage == Storage::Local).then(|| dashboard::disk(app)).flatten();
+        Vault {
+            storage,
+            usable: app.problem_of(storage).is_none(),
+            backups: here.len(),
+            size: here.iter().map(|backup| backup.size).sum(),
+            stored: here.iter().map(|backup| backup.stored_size).sum(),
+            free: disk.map(|disk| disk.free_bytes),
+        }
+    };
+    set_up.map(vault).collect()
+}

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 
-use super::{Connection, DbError, json, schema::backups, to_json};
+use super::{Connection, DbError, json, marks, schema::backups, to_json};
 use crate::model::{backup::Backup, manifest::Manifest, vault::Storage};
 
 /// All of them, newest first.
@@ -13,7 +13,9 @@ pub fn all(connection: &mut Connection) -> Result<Vec<Backup>, DbError> {
         .order((backups::created.desc(), backups::id, backups::storage))
         .select(backups::backup)
         .load::<String>(connection)?;
-    rows.iter().map(|row| json(row)).collect()
+    let mut all: Vec<Backup> = rows.iter().map(|row| json(row)).collect::<Result<_, _>>()?;
+    marks::put_on(connection, &mut all)?;
+    Ok(all)
 }
 
 /// Backups whose id starts with `prefix` (hex) or whose file name is `name`, in this vault or in any; at most
@@ -39,6 +41,7 @@ pub fn matching(
     let mut found: Vec<Backup> = rows.iter().map(|row| json(row)).collect::<Result<_, _>>()?;
     found.dedup_by(|later, first| later.id == first.id);
     found.truncate(2);
+    marks::put_on(connection, &mut found)?;
     Ok(found)
 }
 

@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod backups;
 pub mod channels;
+pub mod marks;
 pub mod notices;
 pub mod runs;
 pub mod schedule_runs;

@@ -116,3 +116,6 @@ diesel::table! {
         next -> BigInt,
     }
 }
+diesel::table! {
+    marks (storage, id) { storage -> Text, id -> Text, pinned -> Bool, note -> Nullable<Text>, }
+}

@@ -152,6 +152,9 @@ pub struct Backup {
     pub stored_size: u64,
     /// How long it took, seconds.
     pub duration_seconds: f64,
+    /// Somebody said that it must stay. Known to this server only, not to the vault.
+    #[serde(default)]
+    pub pinned: bool,
 }
 
 impl Backup {
@@ -216,6 +219,7 @@ impl Backup {
             size: 0,
             stored_size: 0,
             duration_seconds: 0.0,
+            pinned: false,
         }
     }
 }

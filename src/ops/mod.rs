@@ -19,6 +19,7 @@ mod host_paths;
 pub mod images;
 mod layer;
 pub mod logs;
+pub mod marks;
 pub mod metrics;
 pub mod network_backups;
 pub mod network_create;

@@ -169,6 +169,16 @@ pub async fn forget(
     names: &[String],
 ) -> Result<()> {
     let _alone = app.vaults.of(storage).catalog.lock().await;
+    let wanted = ids.clone();
+    let pinned = app.db.read(move |c| {
+        let kept = |id: &String| db::marks::is_pinned(c, storage, id);
+        wanted.iter().map(kept).collect::<Result<Vec<bool>, _>>()
+    });
+    if pinned.await?.contains(&true) {
+        return Err(AppError::Conflict(
+            "This backup is pinned, so that nobody deletes it by mistake. Unpin it first.".to_owned(),
+        ));
+    }
     let done = remove(app, storage, ids.clone()).await;
     let problem = done.as_ref().err().map(ToString::to_string);
     let (actor, names) = (actor.clone(), names.to_vec());

@@ -15,10 +15,10 @@ use super::{
     guard::{self, Limits},
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
-        containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, metrics,
-        network_backups, network_create, networks, notifications, restores, schedule, schedule_actions,
-        schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, vault,
-        volume_actions, volumes,
+        containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, marks,
+        metrics, network_backups, network_create, networks, notifications, restores, schedule,
+        schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage,
+        tokens, vault, volume_actions, volumes,
     },
     session,
 };
@@ -36,6 +36,7 @@ pub(super) async fn router(app: &App) -> Result<Router> {
         .merge(schedule_pages())
         .merge(notification_pages())
         .merge(settings_pages())
+        .merge(mark_actions())
         .merge(json_api())
         .route_layer(from_extractor_with_state::<Actor, App>(app.clone()));
     Ok(closed
@@ -189,6 +190,17 @@ fn notification_pages() -> Router<App> {
             get(notifications::show).post(notifications::save).delete(notifications::delete),
         )
         .route("/api/notifications/{id}/test", post(notifications::test))
+}
+
+/// With their API.
+fn mark_actions() -> Router<App> {
+    Router::new()
+        .route("/vault/{id}/pin", post(marks::pin))
+        .route("/vault/{id}/unpin", post(marks::unpin))
+        .route("/vault/{id}/note", post(marks::note))
+        .route("/api/backup/{id}/pin", post(marks::pin))
+        .route("/api/backup/{id}/unpin", post(marks::unpin))
+        .route("/api/backup/{id}/note", post(marks::note))
 }
 
 fn schedule_pages() -> Router<App> {

@@ -29,6 +29,7 @@ mod images;
 mod layer;
 mod logs;
 mod main_job;
+mod marks;
 mod matrix;
 mod metrics;
 mod networks;

@@ -1,8 +1,6 @@
 //! Removing old backups because somebody asks, and what would be removed. Both ask the rules that the end of each
 //! run asks.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -42,7 +40,7 @@ pub async fn preview(
     let server = settings::server_name(app).await?;
     let all = app.db.read(db::backups::all).await?;
     let containers = ending::containers_of(&all, id);
-    let pinned = HashSet::new();
+    let pinned = super::pinned(&all);
     let scope = Scope { server: &server, schedule: id, containers: &containers, pinned: &pinned };
     let decisions = decide(&all, scope, rules, zone, now).into_iter();
     let ours = decisions.filter(|decision| decision.backup.meta.schedule.as_ref() == Some(id));

@@ -148,7 +148,7 @@ pub(super) fn going(
     containers: &[String],
     now: DateTime<Utc>,
 ) -> Vec<Removed> {
-    let pinned = HashSet::new();
+    let pinned = super::pinned(all);
     let scope = Scope { server, schedule: &schedule.id, containers, pinned: &pinned };
     let decisions = decide(all, scope, &schedule.plan.rules, schedule.plan.zone, now);
     let goes = decisions.iter().filter(|decision| decision.goes());

@@ -9,6 +9,8 @@ pub mod warnings;
 #[cfg(test)]
 mod year_tests;
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
@@ -19,6 +21,7 @@ use crate::{
     db::{self, audit::Entry},
     error::{AppError, Result},
     model::{
+        backup::Backup,
         container::Container,
         names::{ScheduleId, ScheduleRunId},
         progress::Level,
@@ -236,6 +239,11 @@ pub async fn run_now(
             run(app, &started.id).await
         }
     }
+}
+
+/// Ids of those that must stay.
+fn pinned(all: &[Backup]) -> HashSet<String> {
+    all.iter().filter(|backup| backup.pinned).map(|backup| backup.id.clone()).collect()
 }
 
 /// Called once for each run of a schedule that has ended.

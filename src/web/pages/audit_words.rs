@@ -11,7 +11,7 @@ pub(super) struct Words {
 }
 
 /// Operation, icon, name in the filter, words before the target.
-const KNOWN: [(&str, &str, &str, &str); 50] = [
+const KNOWN: [(&str, &str, &str, &str); 53] = [
     ("backup_manual", "archive", "Manual backups", "Backup of"),
     ("backup_scheduled", "calendar-clock", "Scheduled backups", "Scheduled backup of"),
     ("restore", "archive-restore", "Restores", "Restore of"),
@@ -19,6 +19,9 @@ const KNOWN: [(&str, &str, &str, &str); 50] = [
     ("download_backup", "download", "Downloaded backups", "Backup downloaded:"),
     ("upload_backup", "upload", "Uploaded backups", "Backup uploaded:"),
     ("copy_backup", "copy", "Copied backups", "Copy of"),
+    ("pin_backup", "lock", "Pinned backups", "Backup pinned:"),
+    ("unpin_backup", "lock", "Unpinned backups", "Backup unpinned:"),
+    ("note_backup", "pencil", "Notes of backups", "Note of the backup"),
     ("verify", "shield-check", "Verifications", "Verification of"),
     ("cleanup", "trash-2", "Retention clean-ups", "Clean-up of old backups,"),
     ("prune", "trash-2", "Vault clean-ups", "Clean-up of the vault"),

@@ -94,7 +94,6 @@ pub(in crate::web) async fn show(
         ("Data was", if network { String::new() } else { read_how }),
         ("Driver", driver.and_then(|it| it["Driver"].as_str()).unwrap_or_default().to_owned()),
         ("Stack", backup.meta.stack.clone().unwrap_or_default()),
-        ("Note", backup.meta.note.clone()),
         ("Id", backup.id[..16].to_owned()),
     ];
     let other = backup.storage.other();

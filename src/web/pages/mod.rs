@@ -21,6 +21,7 @@ pub(super) mod job;
 pub(super) mod jobs;
 pub(super) mod login;
 pub(super) mod logs;
+pub(super) mod marks;
 pub(super) mod metrics;
 pub(super) mod network_backups;
 pub(super) mod network_create;

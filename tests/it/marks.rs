@@ -1,0 +1,56 @@
+//! Pinned backups stay, and notes are kept.
+
+use serde_json::json;
+
+use crate::harness::{App, Bench, wait_for};
+
+#[test]
+fn a_pinned_backup_is_kept_by_rules_and_refuses_to_go_until_it_is_unpinned() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let web = bench.run("web", &[], &[]);
+    let plan = json!({
+        "name": "Nightly", "schedule_type": "daily", "hour": 3, "minute": 0, "lifecycle": 1,
+        "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, "selection": "named", "containers": [web],
+    });
+    let schedule = admin.post("/api/schedules", &plan).expect(200)["schedule"]["id"].clone();
+    let run = || {
+        let path = format!("/api/schedules/{}/run", schedule.as_str().unwrap());
+        let started = admin.post(&path, &json!({})).expect(202);
+        let id = started["schedule_run"]["id"].as_str().unwrap().to_owned();
+        wait_for("the schedule", || {
+            admin.get(&format!("/api/schedule-runs/{id}")).expect(200)["finished"].is_string().then_some(())
+        });
+        admin.get(&format!("/api/backups?container={web}")).expect(200)["backups"].as_array().unwrap().clone()
+    };
+    let id = run()[0]["id"].as_str().unwrap().to_owned();
+    let page = admin.get(&format!("/vault/{id}"));
+    let pinned = admin.submit_form(&page, "Pin", &[]);
+    assert!(admin.follow(&pinned).text.contains("Unpin"));
+    let noted = admin.submit_form(&page, "Save note", &[("note", "  before the\tmove ")]);
+    assert_eq!(noted.status, 303);
+    run();
+    let left = run();
+    assert_eq!(left.len(), 2, "the newest, and the pinned one: {left:#?}");
+    let kept = left.iter().find(|backup| backup["id"] == json!(id)).unwrap();
+    assert_eq!((&kept["pinned"], &kept["note"]), (&json!(true), &json!("before the move")));
+    let list = admin.get("/vault");
+    assert!(list.text.contains("pinned") && list.text.contains("before the move"));
+
+    let refused = admin.delete(&format!("/api/backup/{id}")).error(409);
+    assert!(refused.contains("pinned"), "{refused}");
+    let form = admin.get(&format!("/vault/{id}/delete"));
+    assert_eq!(admin.submit_form(&form, "Delete backup", &[("confirm", &web)]).status, 409);
+    admin.post(&format!("/api/backup/{id}/note"), &json!({ "note": "x".repeat(501) })).error(400);
+    // It is read from the vault anew, and stays pinned.
+    admin.post("/api/vaults/local/refresh", &json!({})).expect(200);
+    assert_eq!(admin.get(&format!("/api/backups?container={web}")).expect(200)["total"], 2);
+    let unpinned = admin.post(&format!("/api/backup/{id}/unpin"), &json!({})).expect(200);
+    assert_eq!(unpinned["pinned"], false);
+    admin.delete(&format!("/api/backup/{id}")).expect(200);
+    let operations = admin.get("/api/audit-logs?limit=100").expect(200).to_string();
+    for operation in ["pin_backup", "unpin_backup", "note_backup"] {
+        assert!(operations.contains(operation), "{operation}");
+    }
+}

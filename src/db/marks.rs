@@ -1,26 +1,67 @@
-//! What people say of backups: that one must stay, and what it is for. The vault does not know it: a snapshot never
-//! changes.
+//! What is known of backups beside what is in the vault: that one must stay, what it is for, whether it is whole. A
+//! snapshot never changes.
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::{Connection, DbError, schema::marks};
-use crate::model::{backup::Backup, vault::Storage};
+use super::{Connection, DbError, schema::marks, time};
+use crate::model::{
+    backup::Backup,
+    vault::Storage,
+    verify::{Damaged, Verified},
+};
 
-/// Adds to each backup what was said of it.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = marks, check_for_backend(diesel::sqlite::Sqlite))]
+struct Row {
+    storage: String,
+    id: String,
+    pinned: bool,
+    note: Option<String>,
+    verified: Option<i64>,
+    damage: Option<String>,
+}
+
+/// Adds to each backup what is known of it.
 pub(super) fn put_on(connection: &mut Connection, backups: &mut [Backup]) -> Result<(), DbError> {
-    let rows = marks::table.load::<(String, String, bool, Option<String>)>(connection)?;
-    let mut known: HashMap<(String, String), (bool, Option<String>)> =
-        rows.into_iter().map(|(storage, id, pinned, note)| ((storage, id), (pinned, note))).collect();
+    let rows: Vec<Row> = marks::table.select(Row::as_select()).load(connection)?;
+    let mut known: HashMap<(String, String), Row> =
+        rows.into_iter().map(|row| ((row.storage.clone(), row.id.clone()), row)).collect();
     for backup in backups {
-        let key = (backup.storage.to_string(), backup.id.clone());
-        if let Some((pinned, note)) = known.remove(&key) {
-            backup.pinned = pinned;
-            if let Some(note) = note {
-                backup.meta.note = note;
-            }
+        let Some(row) = known.remove(&(backup.storage.to_string(), backup.id.clone())) else { continue };
+        backup.pinned = row.pinned;
+        backup.verified = row.verified.map(time);
+        backup.damage = row.damage;
+        if let Some(note) = row.note {
+            backup.meta.note = note;
         }
+    }
+    Ok(())
+}
+
+/// Keeps what was found.
+pub fn verified(
+    connection: &mut Connection,
+    storage: Storage,
+    found: &Verified,
+    at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    for id in &found.backups {
+        let damage = found.damaged.iter().find(|damaged| damaged.backup == *id).map(Damaged::words);
+        let row = (marks::verified.eq(Some(at.timestamp_millis())), marks::damage.eq(damage));
+        diesel::insert_into(marks::table)
+            .values((
+                marks::storage.eq(storage.as_str()),
+                marks::id.eq(id),
+                marks::pinned.eq(false),
+                row.clone(),
+            ))
+            .on_conflict((marks::storage, marks::id))
+            .do_update()
+            .set(row)
+            .execute(connection)?;
     }
     Ok(())
 }

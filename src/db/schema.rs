@@ -117,5 +117,12 @@ diesel::table! {
     }
 }
 diesel::table! {
-    marks (storage, id) { storage -> Text, id -> Text, pinned -> Bool, note -> Nullable<Text>, }
+    marks (storage, id) {
+        storage -> Text,
+        id -> Text,
+        pinned -> Bool,
+        note -> Nullable<Text>,
+        verified -> Nullable<BigInt>,
+        damage -> Nullable<Text>,
+    }
 }

@@ -155,6 +155,12 @@ pub struct Backup {
     /// Somebody said that it must stay. Known to this server only, not to the vault.
     #[serde(default)]
     pub pinned: bool,
+    /// When it was last looked at whether it is whole.
+    #[serde(default)]
+    pub verified: Option<DateTime<Utc>>,
+    /// What was found to be lost of it.
+    #[serde(default)]
+    pub damage: Option<String>,
 }
 
 impl Backup {
@@ -220,6 +226,8 @@ impl Backup {
             stored_size: 0,
             duration_seconds: 0.0,
             pinned: false,
+            verified: None,
+            damage: None,
         }
     }
 }

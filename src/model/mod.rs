@@ -30,5 +30,6 @@ pub mod timing;
 pub mod token;
 pub mod user;
 pub mod vault;
+pub mod verify;
 pub mod volume;
 pub mod weights;

@@ -10,6 +10,7 @@ use super::{
     progress::Note,
     restore,
     vault::Storage,
+    verify::VerifyRequest,
 };
 
 /// One row of the history.
@@ -67,6 +68,8 @@ pub enum Kind {
     Redeploy,
     /// Copy backups into the other vault.
     Copy,
+    /// Find out whether backups are whole.
+    Verify,
 }
 
 /// Where a run stands.
@@ -120,7 +123,7 @@ impl Run {
 
     /// Whether it is about the container of this name.
     pub fn is_of_container(&self, name: &str) -> bool {
-        let of_vault = matches!(self.request, Request::Prune { .. } | Request::Copy(_));
+        let of_vault = matches!(self.request, Request::Prune { .. } | Request::Copy(_) | Request::Verify(_));
         self.subject == name && !self.is_of_network() && !of_vault
     }
 }
@@ -162,6 +165,8 @@ pub enum Request {
     },
     /// Copy backups into the other vault.
     Copy(CopyRequest),
+    /// Find out whether backups are whole.
+    Verify(VerifyRequest),
 }
 
 impl Request {
@@ -173,6 +178,7 @@ impl Request {
             Self::Prune { .. } => Kind::Prune,
             Self::Redeploy { .. } => Kind::Redeploy,
             Self::Copy(_) => Kind::Copy,
+            Self::Verify(_) => Kind::Verify,
         }
     }
 }
@@ -333,7 +339,7 @@ pub struct Outcome {
     pub notes: Vec<Note>,
 }
 
-words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune", Redeploy => "redeploy", Copy => "copy" });
+words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune", Redeploy => "redeploy", Copy => "copy", Verify => "verify" });
 words!(State {
     Queued => "queued",
     Running => "running",

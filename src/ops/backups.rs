@@ -179,6 +179,9 @@ fn asked(run: &Run) -> Value {
         Request::Copy(request) => {
             json!({ "progress_id": run.id, "from": request.from, "to": request.to, "what": request.what })
         }
+        Request::Verify(request) => {
+            json!({ "progress_id": run.id, "backup_id": request.backup, "percent": request.percent })
+        }
         Request::NetworkBackup(_) | Request::Prune { .. } | Request::Redeploy { .. } => {
             json!({ "progress_id": run.id })
         }

@@ -46,6 +46,7 @@ pub mod undo;
 pub mod users;
 pub mod vault_keys;
 pub mod vaults;
+pub mod verify;
 pub mod volume_sizes;
 pub mod volumes;
 

@@ -137,6 +137,7 @@ pub(super) fn of_run(run: &Run, outcome: &Outcome, now: DateTime<Utc>) -> Option
         Kind::Prune => "Clean-up",
         Kind::Redeploy => "Redeployment",
         Kind::Copy => "Copy",
+        Kind::Verify => "Verification",
     };
     let seconds = run.started.map_or(0, |started| seconds(started, now));
     let mut lines: Vec<String> = outcome.error.iter().cloned().collect();

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{backup_run, copies, network_backups, network_restores, notices, recovery, restore_run, vaults};
+use super::{
+    backup_run, copies, network_backups, network_restores, notices, recovery, restore_run, vaults, verify,
+};
 use crate::{
     app::App,
     db::{self, audit::Entry},
@@ -249,6 +251,7 @@ async fn kind(job: &Job) -> Result<Outcome, Problem> {
         Request::NetworkRestore(request) => network_restores::run(job, request).await,
         Request::Prune { storage } => prune(job, *storage).await,
         Request::Copy(request) => copies::run(job, request).await,
+        Request::Verify(request) => verify::run(job, request).await,
         Request::Redeploy { .. } => Ok(failed("A redeployment does not wait in the queue.".to_owned())),
     }
 }
@@ -279,6 +282,7 @@ pub(super) const fn operation(run: &Run) -> &'static str {
         (Kind::Prune, _) => "prune",
         (Kind::Redeploy, _) => "container_redeploy",
         (Kind::Copy, _) => "copy_backup",
+        (Kind::Verify, _) => "verify",
     }
 }
 

@@ -59,6 +59,9 @@ fn why(run: &Run) -> &'static str {
         (Kind::Copy, _) => {
             "Container Monkey was stopped while backups were copied. What was copied is whole. Start it again."
         }
+        (Kind::Verify, _) => {
+            "Container Monkey was stopped while it verified backups. Nothing was changed. Start it again."
+        }
         (Kind::Prune, _) => {
             "Container Monkey was stopped while it freed space. Nothing was lost. Start it again."
         }

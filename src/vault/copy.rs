@@ -202,4 +202,4 @@ fn note(level: Level, text: String) -> Note {
 
 #[cfg(test)]
 #[path = "copy_tests.rs"]
-mod tests;
+pub(super) mod tests;

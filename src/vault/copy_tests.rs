@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[derive(Default)]
-struct Ear {
+pub(in crate::vault) struct Ear {
     notes: Mutex<Vec<Note>>,
     total: Mutex<u64>,
     done: Mutex<u64>,
@@ -37,14 +37,19 @@ impl Reporter for Ear {
     }
 }
 
-fn vault(directory: &Path, name: &str) -> Vault {
+pub(in crate::vault) fn vault(directory: &Path, name: &str) -> Vault {
     let location = Location::Local { path: directory.join(name) };
     // Each vault has a key of its own.
     Vault::create(&Access::new(location, Secret::new(name))).unwrap()
 }
 
 /// Backs up a volume with these files.
-fn back_up(vault: &Vault, directory: &Path, container: &str, files: &[(&str, &[u8])]) -> Backup {
+pub(in crate::vault) fn back_up(
+    vault: &Vault,
+    directory: &Path,
+    container: &str,
+    files: &[(&str, &[u8])],
+) -> Backup {
     let data = directory.join(format!("{container}-data"));
     fs::create_dir_all(&data).unwrap();
     for (name, content) in files {

@@ -102,6 +102,8 @@ pub(super) fn backup(snapshot: &SnapshotFile, storage: Storage) -> Option<Backup
         size: meta.data_bytes + meta.image_bytes,
         stored_size: summary.map_or(0, |summary| summary.data_added_packed),
         pinned: false,
+        verified: None,
+        damage: None,
         duration_seconds: summary.map_or(0.0, |summary| summary.total_duration),
         meta,
     })

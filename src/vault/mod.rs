@@ -16,6 +16,7 @@ mod prune;
 mod source;
 mod stage;
 mod store;
+mod verify;
 mod walk;
 
 use std::{

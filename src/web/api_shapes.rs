@@ -58,7 +58,7 @@ pub(super) fn backup(backup: &Backup) -> Value {
         "container_name": backup.meta.container, "stack": backup.meta.stack, "image": backup.meta.image,
         "created": backup.created.to_rfc3339(), "size": backup.size, "stored_size": backup.stored_size,
         "state": backup.meta.state, "warnings": backup.meta.warnings, "files": backup.meta.files,
-        "verified": Value::Null, "pinned": backup.pinned, "note": backup.meta.note, "items": backup.meta.items,
+        "verified": backup.verified.map(|at| at.to_rfc3339()), "damage": backup.damage, "pinned": backup.pinned, "note": backup.meta.note, "items": backup.meta.items,
     })
 }
 

@@ -18,7 +18,7 @@ use super::{
         containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, marks,
         metrics, network_backups, network_create, networks, notifications, restores, schedule,
         schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage,
-        tokens, vault, volume_actions, volumes,
+        tokens, vault, verify, volume_actions, volumes,
     },
     session,
 };
@@ -195,6 +195,10 @@ fn notification_pages() -> Router<App> {
 /// With their API.
 fn mark_actions() -> Router<App> {
     Router::new()
+        .route("/vault/verify", get(verify::form).post(verify::vault))
+        .route("/vault/{id}/verify", post(verify::one))
+        .route("/api/backup/{id}/verify", post(verify::one))
+        .route("/api/vaults/{storage}/verify", post(verify::vault_api))
         .route("/vault/{id}/pin", post(marks::pin))
         .route("/vault/{id}/unpin", post(marks::unpin))
         .route("/vault/{id}/note", post(marks::note))

@@ -44,6 +44,8 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/backup/{id}/copy", Scope::Operate),
     // To unpin may let a backup go and stays with `admin`.
     (Method::POST, "/api/backup/{id}/pin", Scope::Operate),
+    (Method::POST, "/api/backup/{id}/verify", Scope::Operate),
+    (Method::POST, "/api/vaults/{storage}/verify", Scope::Operate),
     (Method::POST, "/api/backup/{id}/note", Scope::Operate),
     (Method::POST, "/api/backups/copy", Scope::Operate),
     (Method::POST, "/api/backup-progress/{id}/cancel", Scope::Operate),

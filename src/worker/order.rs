@@ -13,6 +13,7 @@ use crate::model::{
     names::ScheduleId,
     progress::{Note, Progress},
     vault::{Access, Location},
+    verify::{Part, Verified},
 };
 
 /// One job. The whole of it, with secrets, travels over standard input only.
@@ -54,6 +55,13 @@ pub enum Task {
         backups: Vec<String>,
         /// The other vault.
         to: Box<Access>,
+    },
+    /// Find out whether backups are whole. Answer: [`Answer::Verified`].
+    Verify {
+        /// Only this one; `None` = all.
+        backup: Option<String>,
+        /// The part of the data that is read.
+        part: Option<Part>,
     },
     /// Make a backup. Answer: [`Answer::Backup`].
     Backup(Box<BackupTask>),
@@ -197,6 +205,7 @@ impl Task {
             | Self::Forget { .. }
             | Self::Prune
             | Self::Copy { .. }
+            | Self::Verify { .. }
             | Self::LoadImage { .. } => Vec::new(),
         }
     }
@@ -322,6 +331,8 @@ pub enum Answer {
         /// Bytes that the other vault has more.
         added: u64,
     },
+    /// What was found of backups.
+    Verified(Verified),
     /// True when an interrupted restore was finished, false when it was undone.
     Resumed {
         /// See above.

@@ -45,4 +45,5 @@ mod stacks;
 mod statistics;
 mod tokens;
 mod vault;
+mod verify;
 mod volumes;

@@ -94,6 +94,7 @@ pub(in crate::web) async fn show(
         ("Data was", if network { String::new() } else { read_how }),
         ("Driver", driver.and_then(|it| it["Driver"].as_str()).unwrap_or_default().to_owned()),
         ("Stack", backup.meta.stack.clone().unwrap_or_default()),
+        ("Verified", backup.verified.map(|at| shell.when(at).full).unwrap_or_default()),
         ("Id", backup.id[..16].to_owned()),
     ];
     let other = backup.storage.other();

@@ -109,6 +109,7 @@ impl Live {
             | Request::NetworkBackup(_)
             | Request::Redeploy { .. }
             | Request::Copy(_)
+            | Request::Verify(_)
             | Request::Prune { .. } => None,
         }
     }

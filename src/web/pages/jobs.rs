@@ -40,6 +40,8 @@ pub(in crate::web) fn heading(run: &Run) -> String {
         (Kind::Redeploy, true) => format!("Redeploy {what}"),
         (Kind::Copy, false) => format!("Copying {what}"),
         (Kind::Copy, true) => format!("Copy {what}"),
+        (Kind::Verify, false) => format!("Verifying {what}"),
+        (Kind::Verify, true) => format!("Verify {what}"),
         (Kind::Prune, _) => "Clean up the vault".to_owned(),
     }
 }

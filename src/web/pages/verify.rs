@@ -1,0 +1,120 @@
+//! Verifying a backup or a vault.
+
+use std::borrow::Cow;
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    error::{AppError, Result},
+    model::{names::BackupRef, run::Run, vault::Storage},
+    ops::{Actor, verify},
+    vaults,
+    web::{
+        client::Client,
+        input::{Input, Path, storage},
+        shell::{Done, Nav, Screen, Shell, render},
+    },
+};
+
+#[derive(Template)]
+#[template(path = "vault/verify.html")]
+struct VerifyScreen {
+    storages: Vec<Storage>,
+    dialog: bool,
+}
+
+impl Screen for VerifyScreen {
+    fn title(&self) -> Cow<'_, str> {
+        "Verify the vault".into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Vault
+    }
+}
+
+/// `GET /vault/verify`.
+pub(in crate::web) async fn form(_: Actor, shell: Shell, State(app): State<App>) -> Result<Response> {
+    let set_up = |storage: &Storage| app.vaults.of(*storage).state() != vaults::State::Absent;
+    let storages = Storage::ALL.into_iter().filter(set_up).collect();
+    let screen = VerifyScreen { storages, dialog: shell.client == Client::Fragment };
+    shell.show(&screen, render, |_| Value::Null).await
+}
+
+/// What is to be verified.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Wanted {
+    storage: Option<String>,
+    percent: Percent,
+}
+
+/// A number, or the text of a form.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Percent {
+    Number(u32),
+    Text(String),
+}
+
+impl Default for Percent {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
+impl Percent {
+    fn number(&self) -> Result<u32> {
+        match self {
+            Self::Number(number) => Ok(*number),
+            Self::Text(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| AppError::field("percent", "Give a whole number from 0 to 100.")),
+        }
+    }
+}
+
+/// `POST /vault/verify`.
+pub(in crate::web) async fn vault(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Input(wanted): Input<Wanted>,
+) -> Result<Response> {
+    let storage = storage(wanted.storage.as_deref())?.unwrap_or_default();
+    queued(&shell, &verify::vault(&app, &actor, storage, wanted.percent.number()?).await?)
+}
+
+/// `POST /api/vaults/{storage}/verify`.
+pub(in crate::web) async fn vault_api(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(word): Path<String>,
+    Input(wanted): Input<Wanted>,
+) -> Result<Response> {
+    let storage = storage(Some(&word))?.unwrap_or_default();
+    queued(&shell, &verify::vault(&app, &actor, storage, wanted.percent.number()?).await?)
+}
+
+/// `POST /vault/{id}/verify` and `POST /api/backup/{id}/verify`.
+pub(in crate::web) async fn one(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+) -> Result<Response> {
+    queued(&shell, &verify::one(&app, &actor, &id).await?)
+}
+
+fn queued(shell: &Shell, run: &Run) -> Result<Response> {
+    let json = json!({
+        "success": true, "message": "Verification queued", "progress_id": run.id, "status": "queued",
+    });
+    shell.done(Done::new("The verification is queued", format!("/jobs/{}", run.id), json).accepted())
+}

@@ -29,6 +29,7 @@ pub mod notices;
 pub mod perform;
 pub mod quiesce;
 pub mod recovery;
+pub mod recovery_kit;
 pub mod redeploy;
 pub mod restore_run;
 pub mod restores;

@@ -16,7 +16,7 @@ use super::{
     pages::{
         api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
         containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, marks,
-        metrics, network_backups, network_create, networks, notifications, restores, schedule,
+        metrics, network_backups, network_create, networks, notifications, recovery_kit, restores, schedule,
         schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage,
         tokens, vault, verify, volume_actions, volumes,
     },
@@ -162,6 +162,10 @@ fn settings_pages() -> Router<App> {
         .route("/settings/storage/test", post(storage::test))
         .route("/settings/storage/choose", post(storage::choose))
         .route("/settings/storage/disconnect", get(storage::confirm).post(storage::disconnect))
+        .route("/settings/vault-key", get(recovery_kit::show).post(recovery_kit::reveal))
+        .route("/settings/vault-key/saved", post(recovery_kit::saved))
+        .route("/api/vault-key", get(recovery_kit::show).post(recovery_kit::reveal))
+        .route("/api/vault-key/saved", post(recovery_kit::saved))
         .route("/settings/tokens", get(tokens::list).post(tokens::create))
         .route("/settings/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
         .route("/settings/account", post(settings::account))

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     error::{AppError, Result},
     model::{container::Engine, run},
-    ops::{Actor, dashboard, runs, settings},
+    ops::{Actor, dashboard, recovery_kit, runs, settings},
     vitals::Vitals,
 };
 
@@ -159,6 +159,8 @@ struct Layout<'a, S: Screen> {
     engine: Option<Engine>,
     vitals: VitalsPart,
     pill: JobPill,
+    /// The recovery kit is still to be put away.
+    kit_missing: bool,
 }
 
 /// CPU and memory in the top bar.
@@ -234,6 +236,7 @@ impl Shell {
             engine: if self.user.is_some() { dashboard::engine(&self.app).await } else { None },
             vitals: VitalsPart::of(dashboard::vitals(&self.app)),
             pill: JobPill::now(&self.app).await?,
+            kit_missing: self.user.is_some() && !recovery_kit::is_saved(&self.app).await?,
             screen,
         };
         let mut response = (status, Html(render(&layout)?)).into_response();

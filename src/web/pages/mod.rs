@@ -27,6 +27,7 @@ pub(super) mod network_backups;
 pub(super) mod network_create;
 pub(super) mod networks;
 pub(super) mod notifications;
+pub(super) mod recovery_kit;
 pub(super) mod restores;
 pub(super) mod schedule;
 pub(super) mod schedule_actions;

@@ -150,6 +150,7 @@ fn image(row: &Value) -> Image {
     let (tags, digests) = (names("RepoTags"), names("RepoDigests"));
     Image {
         id: row["Id"].as_str().unwrap_or_default().to_owned(),
+        is_self: false,
         dangling: tags.is_empty() && digests.is_empty(),
         tags,
         digests,

@@ -145,6 +145,7 @@ pub fn network(row: &Value) -> Network {
         gateway: text(&row["IPAM"]["Config"][0]["Gateway"]),
         subnets,
         containers: Vec::new(),
+        is_self: false,
         built_in: is_built_in(&name),
         stack: labels.iter().find_map(|label| row["Labels"][*label].as_str().map(str::to_owned)),
         created: row["Created"].as_str().and_then(|at| at.parse().ok()),

@@ -20,6 +20,8 @@ pub struct Image {
     pub in_use: bool,
     /// Names of these containers.
     pub containers: Vec<String>,
+    /// Container Monkey runs from it.
+    pub is_self: bool,
     /// No name leads to it, and no container uses it.
     pub dangling: bool,
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// One network. Field names are those of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, under its name in the API")]
 pub struct Network {
     /// Its id.
     pub id: String,
@@ -27,6 +28,8 @@ pub struct Network {
     pub subnets: Vec<String>,
     /// Names of the containers that are in it, running or not.
     pub containers: Vec<String>,
+    /// Container Monkey is in it.
+    pub is_self: bool,
     /// Every engine has it; it can't be deleted.
     pub built_in: bool,
     /// Stack it belongs to.

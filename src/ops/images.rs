@@ -28,12 +28,15 @@ fn with_users(images: Vec<Image>, containers: &[Container]) -> Vec<Image> {
     for container in containers {
         users.entry(&container.image_info.id).or_default().push(container.name.clone());
     }
+    let own = containers.iter().find(|container| container.is_self);
+    let own = own.map(|container| container.image_info.id.as_str());
     images
         .into_iter()
         .map(|image| {
             let containers = users.remove(image.id.as_str()).unwrap_or_default();
             let in_use = !containers.is_empty();
-            Image { dangling: image.dangling && !in_use, in_use, containers, ..image }
+            let is_self = own == Some(image.id.as_str());
+            Image { dangling: image.dangling && !in_use, in_use, is_self, containers, ..image }
         })
         .collect()
 }

@@ -18,10 +18,11 @@ pub async fn list(app: &App) -> Result<Vec<Network>> {
             let users = containers.iter().filter(|container| container.networks.contains(&network.name));
             let stack =
                 users.clone().find_map(|user| user.stack_info.as_ref().map(|stack| stack.name.clone()));
+            let is_self = users.clone().any(|user| user.is_self);
             let containers = users.map(|user| user.name.clone()).collect();
             // What every engine has belongs to no stack, whoever uses it.
             let stack = network.stack.clone().or(stack.filter(|_| !network.built_in));
-            Network { containers, stack, ..network }
+            Network { containers, is_self, stack, ..network }
         })
         .collect())
 }
@@ -70,6 +71,11 @@ pub fn refused(network: &Network) -> Option<String> {
     let name = &network.name;
     if network.built_in {
         return Some(format!("The network {name} is built into Docker and can't be deleted."));
+    }
+    if network.is_self {
+        return Some(format!(
+            "Container Monkey itself is in the network {name}; it can't be deleted from here."
+        ));
     }
     match network.containers.as_slice() {
         [] => None,

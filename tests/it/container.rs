@@ -134,3 +134,34 @@ fn jobs_give_way_to_the_services() {
     assert_eq!(mounts.len(), 1, "nothing but what is looked at: {mounts:#?}");
     assert_eq!((&mounts[0]["RW"], &mounts[0]["Type"]), (&json!(false), &json!("bind")));
 }
+
+#[test]
+fn its_own_container_image_and_network_are_marked_and_refused() {
+    let app = start();
+    let admin = app.admin();
+    let of = |what: &str| run("docker", &["inspect", "-f", what, app.container()]);
+    let (name, image) = (of("{{.Name}}").trim_start_matches('/').to_owned(), of("{{.Image}}"));
+    let marked = |list: &str| {
+        let all = admin.get(&format!("/api/{list}")).expect(200);
+        let rows = all[list].as_array().unwrap().iter().filter(|row| row["is_self"] == true);
+        rows.map(|row| row[if list == "networks" { "name" } else { "id" }].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(marked("containers"), [app.container()]);
+    assert_eq!(marked("images"), std::slice::from_ref(&image));
+    assert_eq!(marked("networks"), ["bridge"]);
+    for page in ["/containers", "/images", "/networks"] {
+        assert!(admin.get(page).text.contains("this app"), "{page}");
+    }
+    let refusals = [
+        admin.post(&format!("/api/container/{name}/stop"), &json!({})),
+        admin.post(&format!("/api/container/{name}/kill"), &json!({})),
+        admin.delete(&format!("/api/container/{name}/delete")),
+        admin.delete(&format!("/api/image/{image}/delete?force=true")),
+        admin.delete("/api/network/bridge/delete"),
+    ];
+    for answer in refusals {
+        assert!([403, 409].contains(&answer.status), "{} {}", answer.status, answer.text);
+    }
+    assert_eq!(of("{{.State.Running}}"), "true");
+}

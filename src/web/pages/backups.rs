@@ -139,6 +139,7 @@ fn line(kind: Kind, item: &Item, outcome: Option<&ItemOutcome>) -> Line {
         ItemKind::Settings => what,
         ItemKind::Image => format!("{what}, {}", size(bytes)),
         _ if item.left_out.is_some() => what,
+        _ if files == 1 => format!("{what}, {} in one entry", size(bytes)),
         _ => format!("{what}, {} in {files} entries", size(bytes)),
     };
     let (icon, class, detail) = match outcome.map(|outcome| (outcome.state, outcome.message.clone())) {

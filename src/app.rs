@@ -238,23 +238,28 @@ impl App {
         listener: &mut dyn Listener,
         cancel: &CancellationToken,
     ) -> Result<Answer, Failure> {
-        let vault = storage.map(|storage| self.vault(storage)).transpose().map_err(|error| Failure {
-            kind: FailureKind::Vault,
-            message: error.to_string(),
-            detail: String::new(),
-        })?;
+        let vault = self.access(storage)?;
         let order = Order { vault, engine: self.config.engine.clone(), task };
         launch::run(self.place().await?, order, listener, cancel).await
     }
 
-    /// Looks at files of a volume in a worker process. It gets no key of the vault.
+    /// What a worker gets to open this vault.
+    fn access(&self, storage: Option<Storage>) -> Result<Option<Access>, Failure> {
+        storage.map(|storage| self.vault(storage)).transpose().map_err(|error| Failure {
+            kind: FailureKind::Vault,
+            message: error.to_string(),
+            detail: String::new(),
+        })
+    }
+
+    /// Looks at files of a volume or backup in a worker process. For a volume it gets no key of a vault.
     pub async fn look(&self, task: FilesTask) -> Result<Answer, Failure> {
-        self.readers.ask(self.place().await?, task).await
+        self.readers.ask(self.place().await?, self.access(task.root.storage())?, task).await
     }
 
     /// The same for tasks whose answer bytes follow.
     pub async fn stream(&self, task: FilesTask) -> Result<(Answer, Bytes), Failure> {
-        self.readers.stream(self.place().await?, task).await
+        self.readers.stream(self.place().await?, self.access(task.root.storage())?, task).await
     }
 
     /// The token that cancels this run; made when the run begins.

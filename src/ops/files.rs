@@ -1,5 +1,5 @@
-//! Looks at the files of a volume. The server itself reads none of them: a
-//! worker does, with the volume as its root.
+//! Looks at the files of a volume or of a backup. The server itself reads none
+//! of them: a worker does, which never leaves the volume or backup.
 
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use crate::{
     docker,
     error::{AppError, Result},
     model::{
+        backup::Backup,
         files::{ByteRange, Excerpt, InnerPath, Listing, StreamHead, Window},
         names::VolumeName,
         volume::Volume,
     },
     worker::{
-        order::{Answer, FilesTask, Look, Seen},
+        order::{Answer, FilesTask, Look, Root, Seen},
         readers::Bytes,
     },
 };
@@ -28,17 +29,62 @@ pub const SHOWN: u64 = 256 * 1024;
 /// How long a folder may take; a network drive that is away would take for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whose files are looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// A volume that [`volume`] gave.
+    Volume(&'a Volume),
+    /// A backup in the vault.
+    Backup(&'a Backup),
+}
+
+impl Source<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Volume(volume) => volume.name.clone(),
+            Self::Backup(backup) => backup.filename(),
+        }
+    }
+
+    /// What an archive of all of it is called, without ending.
+    pub fn archive_name(&self) -> String {
+        match self {
+            Self::Volume(_) => self.name(),
+            Self::Backup(_) => self.name().trim_end_matches(".tar").to_owned(),
+        }
+    }
+
+    async fn root(&self, app: &App) -> Result<Root> {
+        let volume = match self {
+            Self::Backup(backup) => {
+                app.vault(backup.storage)?;
+                return Ok(Root::Backup { storage: backup.storage, id: backup.id.clone() });
+            }
+            Self::Volume(volume) => volume,
+        };
+        let inspect = app.docker.volume(&volume.name).await?;
+        let inspect =
+            inspect.ok_or_else(|| AppError::NotFound(format!("The volume “{}”", volume.name).into()))?;
+        docker::data_path(&inspect).map(Root::Host).ok_or_else(|| {
+            AppError::Impossible(format!(
+                "The files of {} are not on this machine: its driver {} keeps them elsewhere.",
+                volume.name, volume.driver
+            ))
+        })
+    }
+}
+
 /// Part of a folder.
-pub async fn list(app: &App, volume: &Volume, path: &InnerPath, window: Window) -> Result<Listing> {
-    match ask(app, volume, path, Look::List(window)).await? {
+pub async fn list(app: &App, source: Source<'_>, path: &InnerPath, window: Window) -> Result<Listing> {
+    match ask(app, source, path, Look::List(window)).await? {
         Seen::Listing(listing) => Ok(listing),
         _ => Err(unexpected().into()),
     }
 }
 
 /// The beginning of a file.
-pub async fn read(app: &App, volume: &Volume, path: &InnerPath) -> Result<Excerpt> {
-    match ask(app, volume, path, Look::Read { limit: SHOWN }).await? {
+pub async fn read(app: &App, source: Source<'_>, path: &InnerPath) -> Result<Excerpt> {
+    match ask(app, source, path, Look::Read { limit: SHOWN }).await? {
         Seen::Excerpt(excerpt) => Ok(excerpt),
         _ => Err(unexpected().into()),
     }
@@ -48,13 +94,13 @@ pub async fn read(app: &App, volume: &Volume, path: &InnerPath) -> Result<Excerp
 /// With `if_tag` the part only if the file is still the same.
 pub async fn send(
     app: &App,
-    volume: &Volume,
+    source: Source<'_>,
     path: &InnerPath,
     range: Option<ByteRange>,
     if_tag: Option<String>,
 ) -> Result<(StreamHead, Bytes)> {
-    let prefix = if path.is_root() { volume.name.as_str() } else { path.name() }.to_owned();
-    let task = task(app, volume, path, Look::Send { range, if_tag, prefix }).await?;
+    let prefix = if path.is_root() { source.archive_name() } else { path.name().to_owned() };
+    let task = task(app, source, path, Look::Send { range, if_tag, prefix }).await?;
     match app.stream(task).await? {
         (Answer::Files(Seen::Stream(head)), bytes) => Ok((head, bytes)),
         _ => Err(unexpected().into()),
@@ -62,9 +108,17 @@ pub async fn send(
 }
 
 /// Writes into the audit log that data left the server. A continued download is one download.
-pub async fn record_download(app: &App, actor: &Actor, volume: &Volume, path: &InnerPath) -> Result<()> {
-    let details = json!({ "path": path.absolute() });
-    record(app, actor, "volume_download", &volume.name, None, details).await
+pub async fn record_download(app: &App, actor: &Actor, source: Source<'_>, path: &InnerPath) -> Result<()> {
+    let path = path.absolute();
+    match source {
+        Source::Volume(volume) => {
+            record(app, actor, "volume_download", &volume.name, None, json!({ "path": path })).await
+        }
+        Source::Backup(backup) => {
+            let details = json!({ "path": path, "backup_id": backup.id, "storage_location": backup.storage });
+            record(app, actor, "backup_download", &backup.meta.container, None, details).await
+        }
+    }
 }
 
 /// A volume whose files may be looked at.
@@ -79,28 +133,19 @@ pub async fn volume(app: &App, name: &VolumeName) -> Result<Volume> {
     Ok(volume)
 }
 
-async fn task(app: &App, volume: &Volume, path: &InnerPath, look: Look) -> Result<FilesTask> {
-    let inspect = app.docker.volume(&volume.name).await?;
-    let inspect =
-        inspect.ok_or_else(|| AppError::NotFound(format!("The volume “{}”", volume.name).into()))?;
-    let root = docker::data_path(&inspect).ok_or_else(|| {
-        AppError::Impossible(format!(
-            "The files of {} are not on this machine: its driver {} keeps them elsewhere.",
-            volume.name, volume.driver
-        ))
-    })?;
-    Ok(FilesTask { root, path: path.clone(), look, more: false })
+async fn task(app: &App, source: Source<'_>, path: &InnerPath, look: Look) -> Result<FilesTask> {
+    Ok(FilesTask { root: source.root(app).await?, path: path.clone(), look, more: false })
 }
 
-async fn ask(app: &App, volume: &Volume, path: &InnerPath, look: Look) -> Result<Seen> {
-    let task = task(app, volume, path, look).await?;
+async fn ask(app: &App, source: Source<'_>, path: &InnerPath, look: Look) -> Result<Seen> {
+    let task = task(app, source, path, look).await?;
     match timeout(PATIENCE, app.look(task)).await {
         Ok(answer) => match answer? {
             Answer::Files(seen) => Ok(seen),
             _ => Err(unexpected().into()),
         },
         Err(_) => Err(AppError::unavailable(
-            format!("{} did not answer within {} s. Is its disk there?", volume.name, PATIENCE.as_secs()),
+            format!("{} did not answer within {} s. Is its disk there?", source.name(), PATIENCE.as_secs()),
             None,
         )),
     }

@@ -5,6 +5,7 @@
 //! complete, and a restore that replaces nothing before the new data is safe.
 
 mod backup;
+mod browse;
 mod bucket;
 mod commit;
 mod copy;
@@ -24,6 +25,7 @@ use std::{
     sync::Arc,
 };
 
+pub use browse::{Browser, Found};
 use bucket::Content;
 pub use bucket::probe;
 pub use commit::resume_commit;

@@ -14,11 +14,11 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, audit, backups, batches, bulk, console, container, container_actions, container_changes,
-        containers, copies, dashboard, events, explorer, image_pull, images, job, jobs, login, logs, marks,
-        metrics, network_backups, network_create, networks, notifications, recovery_kit, restores, schedule,
-        schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage,
-        tokens, vault, verify, volume_actions, volumes,
+        api, audit, backup_files, backups, batches, bulk, console, container, container_actions,
+        container_changes, containers, copies, dashboard, events, explorer, image_pull, images, job, jobs,
+        login, logs, marks, metrics, network_backups, network_create, networks, notifications, recovery_kit,
+        restores, schedule, schedule_actions, schedule_api, schedule_run, schedules, settings, stacks,
+        statistics, storage, tokens, vault, verify, volume_actions, volumes,
     },
     session,
 };
@@ -118,6 +118,10 @@ fn pages() -> Router<App> {
         .route("/vault/refresh", post(vault::refresh))
         .route("/vault/copies", post(copies::copy_many))
         .route("/vault/{id}", get(backups::show))
+        .route("/vault/{id}/files", get(backup_files::browse))
+        .route("/vault/{id}/file", get(backup_files::file))
+        .route("/vault/{id}/image", get(backup_files::image))
+        .route("/vault/{id}/download", get(backup_files::download))
         .route("/vault/{id}/copy", post(copies::copy))
         .route("/vault/{id}/delete", get(backups::confirm).post(backups::delete_form))
         .route("/vault/{id}/restore", get(restores::review).post(restores::start))
@@ -276,6 +280,8 @@ fn json_api() -> Router<App> {
         .route("/api/backup-progress/{id}/cancel", post(job::cancel))
         .route("/api/backups", get(vault::list))
         .route("/api/backups/copy", post(copies::copy_many))
+        .route("/api/backup/{id}/files", get(backup_files::browse))
+        .route("/api/backup/{id}/file", get(backup_files::download))
         .route("/api/backup/{id}/copy", post(copies::copy))
         .route("/api/restore-backup", post(restores::start_api))
         .route("/api/audit-logs", get(audit::list))

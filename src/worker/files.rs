@@ -1,4 +1,4 @@
-//! Looks at files of a volume: lists a folder, reads the beginning of a file,
+//! Looks at files of a volume (those of a backup: see `backup_files`): lists a folder, reads the beginning of a file,
 //! sends a file. Nothing here writes.
 //!
 //! Whatever is in the volume is hostile. Paths are resolved by the kernel with
@@ -25,12 +25,13 @@ use nix::{
 };
 
 use super::{
-    archive,
-    order::{Answer, Event, Failure, FailureKind, FilesTask, Glance, Look, Seen},
+    archive, backup_files,
+    order::{Answer, Event, Failure, FailureKind, FilesTask, Glance, Look, Root, Seen},
     report::Report,
 };
-use crate::model::files::{
-    ByteRange, Entry, EntryKind, Excerpt, InnerPath, Listing, SortBy, StreamHead, Window, encode,
+use crate::model::{
+    files::{ByteRange, Entry, EntryKind, Excerpt, InnerPath, Listing, SortBy, StreamHead, Window, encode},
+    vault::Access,
 };
 
 /// Bytes of one piece.
@@ -38,11 +39,26 @@ const PIECE: usize = 64 * 1024;
 
 /// Does the task, and what is asked for after it. A failure before the first byte is an answer; one after it leaves
 /// the last piece out.
-pub(super) fn serve(task: FilesTask, lines: &Receiver<String>) -> ExitCode {
+pub(super) fn serve(task: FilesTask, vault: Option<&Access>, lines: &Receiver<String>) -> ExitCode {
     let FilesTask { root, path, look, more } = task;
+    let browser = match &root {
+        Root::Host(_) => None,
+        Root::Backup { id, .. } => match backup_files::open(vault, id) {
+            Ok(browser) => Some(browser),
+            Err(failure) => {
+                Report::send(&Event::Answer(Box::new(Err(failure))));
+                return ExitCode::SUCCESS;
+            }
+        },
+    };
+    let answer_to = |glance: &Glance| match (&root, &browser) {
+        (Root::Host(root), _) => answer_to(root, glance),
+        (_, Some(browser)) => backup_files::answer_to(browser, glance),
+        (_, None) => Ok(()),
+    };
     let mut next = Some(Glance { path, look });
     while let Some(glance) = next.take() {
-        if let Err(failure) = answer_to(&root, &glance) {
+        if let Err(failure) = answer_to(&glance) {
             Report::send(&Event::Answer(Box::new(Err(failure))));
         }
         if more && let Ok(line) = lines.recv() {
@@ -71,12 +87,12 @@ fn answer_to(root: &Path, glance: &Glance) -> Result<(), Failure> {
     Ok(())
 }
 
-fn answer(seen: Seen) {
+pub(super) fn answer(seen: Seen) {
     Report::send(&Event::Answer(Box::new(Ok(Answer::Files(seen)))));
 }
 
 /// After the answer a failure can only be told by ending without the last piece.
-fn finish(done: std::io::Result<()>) {
+pub(super) fn finish(done: std::io::Result<()>) {
     if let Err(error) = done {
         eprintln!("{error}");
         std::process::exit(4);
@@ -104,13 +120,13 @@ impl Write for Piece {
 }
 
 impl Pieces {
-    fn begin() -> std::io::Result<Self> {
+    pub(super) fn begin() -> std::io::Result<Self> {
         // Not through the line buffer of the standard library.
         let out = std::io::stdout().as_fd().try_clone_to_owned()?;
         Ok(Self(BufWriter::with_capacity(PIECE, Piece(out.into()))))
     }
 
-    fn end(self) -> std::io::Result<()> {
+    pub(super) fn end(self) -> std::io::Result<()> {
         let piece = self.0.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         let mut out = piece.0;
         out.write_all(&[0; 4])?;
@@ -308,7 +324,7 @@ fn entry(name: String, stat: &FileStat, target: Option<String>) -> Entry {
 }
 
 /// Text, if it is text, and whether it is UTF-8. A character cut in two at the end is dropped.
-fn text(bytes: &[u8], cut: bool) -> (Option<String>, bool) {
+pub(super) fn text(bytes: &[u8], cut: bool) -> (Option<String>, bool) {
     // Text has no control characters but these; programs and pictures are full of them.
     let odd = |byte: &u8| *byte < 0x20 && !b"\t\n\r\x08\x0b\x0c\x1b".contains(byte);
     if bytes.iter().any(odd) {
@@ -324,13 +340,13 @@ fn text(bytes: &[u8], cut: bool) -> (Option<String>, bool) {
     }
 }
 
-fn failure(kind: FailureKind, message: String, detail: &dyn std::fmt::Display) -> Failure {
+pub(super) fn failure(kind: FailureKind, message: String, detail: &dyn std::fmt::Display) -> Failure {
     Failure { kind, message, detail: detail.to_string() }
 }
 
-fn shown(path: &InnerPath) -> String {
+pub(super) fn shown(path: &InnerPath) -> String {
     if path.is_root() {
-        "the volume".to_owned()
+        "the top folder".to_owned()
     } else {
         format!("“{}”", crate::model::files::shown(path.as_str()))
     }
@@ -375,11 +391,11 @@ fn refused(path: &InnerPath, error: Errno) -> Failure {
     }
 }
 
-fn unreadable(path: &InnerPath, error: &std::io::Error) -> Failure {
+pub(super) fn unreadable(path: &InnerPath, error: &std::io::Error) -> Failure {
     failure(FailureKind::Other, format!("{} can't be read: {error}.", shown(path)), error)
 }
 
-fn wrong_kind(path: &InnerPath, kind: EntryKind, wanted: &str) -> Failure {
+pub(super) fn wrong_kind(path: &InnerPath, kind: EntryKind, wanted: &str) -> Failure {
     let is = match kind {
         EntryKind::Dir => "a folder",
         EntryKind::File => "a file",

@@ -8,6 +8,7 @@
 
 mod archive;
 mod backup;
+mod backup_files;
 mod files;
 pub mod launch;
 pub mod order;

@@ -12,7 +12,7 @@ use crate::model::{
     manifest::{ImageRecord, Manifest},
     names::ScheduleId,
     progress::{Note, Progress},
-    vault::{Access, Location},
+    vault::{Access, Location, Storage},
     verify::{Part, Verified},
 };
 
@@ -97,15 +97,15 @@ pub enum Task {
         /// The directories that it staged files in.
         targets: Vec<PathBuf>,
     },
-    /// Look at files of a volume, once or several times. Answer: [`Answer::Files`]; bytes may follow it.
+    /// Look at files of a volume or backup, once or several times. Answer: [`Answer::Files`]; bytes may follow it.
     Files(FilesTask),
 }
 
 /// See [`Task::Files`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FilesTask {
-    /// Directory on the host that is never left, whatever links in it say.
-    pub root: PathBuf,
+    /// What is never left.
+    pub root: Root,
     /// Path inside of it.
     pub path: InnerPath,
     /// What to do there.
@@ -115,7 +115,32 @@ pub struct FilesTask {
     pub more: bool,
 }
 
-/// The next look at the same volume.
+/// Whose files are looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Root {
+    /// Directory on the host that is never left, whatever links in it say.
+    Host(PathBuf),
+    /// A backup in the vault.
+    Backup {
+        /// The vault.
+        storage: Storage,
+        /// Its id there.
+        id: String,
+    },
+}
+
+impl Root {
+    /// The vault that it takes.
+    pub const fn storage(&self) -> Option<Storage> {
+        match self {
+            Self::Host(_) => None,
+            Self::Backup { storage, .. } => Some(*storage),
+        }
+    }
+}
+
+/// The next look at the same volume or backup.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Glance {
     /// Path inside of it.
@@ -163,7 +188,11 @@ impl Order {
 impl Task {
     /// Whether it works with the vault.
     pub const fn needs_vault(&self) -> bool {
-        !matches!(self, Self::Probe { .. } | Self::MakePaths { .. } | Self::Resume { .. } | Self::Files(_))
+        match self {
+            Self::Probe { .. } | Self::MakePaths { .. } | Self::Resume { .. } => false,
+            Self::Files(task) => matches!(task.root, Root::Backup { .. }),
+            _ => true,
+        }
     }
 
     /// Whether it talks to the engine.
@@ -185,7 +214,7 @@ impl Task {
         match self {
             Self::Backup(task) => task.sources.iter_mut().map(|(_, path)| (path, Need::Read)).collect(),
             Self::Probe { paths } => paths.iter_mut().map(|path| (path, Need::Read)).collect(),
-            Self::Files(task) => vec![(&mut task.root, Need::Read)],
+            Self::Files(FilesTask { root: Root::Host(path), .. }) => vec![(path, Need::Read)],
             Self::MakePaths { paths } => paths
                 .iter_mut()
                 .map(|make| (&mut make.path, if make.file { Need::MakeFile } else { Need::Make }))
@@ -206,7 +235,8 @@ impl Task {
             | Self::Prune
             | Self::Copy { .. }
             | Self::Verify { .. }
-            | Self::LoadImage { .. } => Vec::new(),
+            | Self::LoadImage { .. }
+            | Self::Files(_) => Vec::new(),
         }
     }
 }

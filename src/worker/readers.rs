@@ -1,9 +1,9 @@
-//! Workers that look at files of a volume. Starting a container takes half a second, so one that has looked waits
-//! for a while for the next look at the same volume. A process is there at once and never waits.
+//! Workers that look at files of a volume or backup. Starting a container takes half a second, and opening a vault
+//! as long, so one that has looked waits for a while for the next look at the same volume or backup. A process for
+//! a volume is there at once and never waits.
 
 use std::{
     io,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,11 +18,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use ulid::Ulid;
 
 use super::{
-    order::{Answer, Event, Failure, FailureKind, FilesTask, Glance, Order, Task},
+    order::{Answer, Event, Failure, FailureKind, FilesTask, Glance, Order, Root, Task},
     place::Place,
     process::{Process, died},
 };
-use crate::model::engine::EngineAddress;
+use crate::model::{engine::EngineAddress, vault::Access};
 
 /// How long one waits.
 const KEEP: Duration = Duration::from_secs(30);
@@ -50,16 +50,16 @@ pub struct Readers {
 /// A worker that has a volume before it. Dropping it kills it.
 struct Reader {
     process: Process,
-    root: PathBuf,
+    root: Root,
     lasting: bool,
 }
 
 impl Reader {
-    async fn start(place: &Place, mut task: FilesTask) -> Result<Told, Failure> {
+    async fn start(place: &Place, vault: Option<Access>, mut task: FilesTask) -> Result<Told, Failure> {
         let root = task.root.clone();
-        let lasting = matches!(place, Place::Beside(_));
+        let lasting = matches!(place, Place::Beside(_)) || matches!(root, Root::Backup { .. });
         task.more = lasting;
-        let order = Order { vault: None, engine: EngineAddress::default(), task: Task::Files(task) };
+        let order = Order { vault, engine: EngineAddress::default(), task: Task::Files(task) };
         let process = Process::start(place, order).await?;
         Self { process, root, lasting }.told().await
     }
@@ -93,9 +93,14 @@ impl Readers {
     }
 
     /// Looks at files whose answer is all there is.
-    pub async fn ask(&self, place: &Place, task: FilesTask) -> Result<Answer, Failure> {
+    pub async fn ask(
+        &self,
+        place: &Place,
+        vault: Option<Access>,
+        task: FilesTask,
+    ) -> Result<Answer, Failure> {
         let looked = async {
-            let (reader, answer) = self.look(place, task).await?;
+            let (reader, answer) = self.look(place, vault, task).await?;
             self.done(reader).await;
             Ok(answer)
         };
@@ -106,9 +111,15 @@ impl Readers {
     }
 
     /// Looks at files whose answer bytes follow. Dropping them kills the worker.
-    pub async fn stream(&self, place: &Place, task: FilesTask) -> Result<(Answer, Bytes), Failure> {
+    pub async fn stream(
+        &self,
+        place: &Place,
+        vault: Option<Access>,
+        task: FilesTask,
+    ) -> Result<(Answer, Bytes), Failure> {
         let late = |_| Err(died("it did not answer in time"));
-        let (reader, answer) = timeout(FIRST_ANSWER, self.look(place, task)).await.unwrap_or_else(late)?;
+        let (reader, answer) =
+            timeout(FIRST_ANSWER, self.look(place, vault, task)).await.unwrap_or_else(late)?;
         let pieces = Pieces { reader, left: None };
         let bytes = try_unfold((Some(pieces), self.clone()), |(pieces, readers)| async move {
             let Some(mut pieces) = pieces else { return Ok(None) };
@@ -139,12 +150,19 @@ impl Readers {
         Ok((answer, bytes.boxed()))
     }
 
-    async fn look(&self, place: &Place, task: FilesTask) -> Result<(Reader, Answer), Failure> {
+    async fn look(
+        &self,
+        place: &Place,
+        vault: Option<Access>,
+        task: FilesTask,
+    ) -> Result<(Reader, Answer), Failure> {
         if let Some(waiting) = self.take(|(_, reader)| reader.root == task.root) {
             match waiting.again(&task).await {
                 Ok((reader, Ok(answer))) => return Ok((reader, answer)),
                 // It may have a volume before it that was deleted and made again meanwhile. A new one knows better.
-                Ok((reader, Err(failure))) if failure.kind == FailureKind::FileMissing => {
+                Ok((reader, Err(failure)))
+                    if failure.kind == FailureKind::FileMissing && matches!(task.root, Root::Host(_)) =>
+                {
                     reader.process.kill().await;
                 }
                 Ok((reader, Err(failure))) => {
@@ -154,7 +172,7 @@ impl Readers {
                 Err(failure) => tracing::debug!(%failure, "a waiting worker was gone"),
             }
         }
-        match Reader::start(place, task).await? {
+        match Reader::start(place, vault, task).await? {
             (reader, Ok(answer)) => Ok((reader, answer)),
             (reader, Err(failure)) => {
                 self.done(reader).await;

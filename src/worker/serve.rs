@@ -62,7 +62,7 @@ pub fn serve() -> std::process::ExitCode {
     let committing = Arc::new(AtomicBool::new(false));
     let lines = listen(committing.clone());
     let order = match order {
-        Order { task: Task::Files(task), .. } => return files::serve(task, &lines),
+        Order { task: Task::Files(task), vault, .. } => return files::serve(task, vault.as_ref(), &lines),
         order => order,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {

@@ -11,6 +11,7 @@
 
 mod architecture;
 mod audit;
+mod backup_files;
 mod browser;
 mod bucket;
 mod bulk;

@@ -71,7 +71,7 @@ fn every_page_is_well_made_for_every_caller() {
     let web = bench.run("web", &["-v", &format!("{volume}:/data"), "-p", "127.0.0.1::80"], &[]);
     let run = admin.back_up(&web);
     let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
-    let pages: [(String, Option<&str>); 23] = [
+    let pages: [(String, Option<&str>); 24] = [
         ("/".into(), Some("containers")),
         ("/containers".into(), Some("containers")),
         (format!("/containers?search={web}"), Some("containers")),
@@ -85,6 +85,7 @@ fn every_page_is_well_made_for_every_caller() {
         ("/vault".into(), Some("backups")),
         (format!("/vault?container={web}"), Some("backups")),
         (format!("/vault/{backup}"), Some("id")),
+        (format!("/vault/{backup}/files"), Some("items")),
         (format!("/vault/{backup}/restore"), Some("conflicts")),
         (format!("/vault/{backup}/delete"), None),
         ("/jobs".into(), Some("runs")),

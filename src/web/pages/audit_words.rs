@@ -11,7 +11,7 @@ pub(super) struct Words {
 }
 
 /// Operation, icon, name in the filter, words before the target.
-const KNOWN: [(&str, &str, &str, &str); 53] = [
+const KNOWN: [(&str, &str, &str, &str); 54] = [
     ("backup_manual", "archive", "Manual backups", "Backup of"),
     ("backup_scheduled", "calendar-clock", "Scheduled backups", "Scheduled backup of"),
     ("restore", "archive-restore", "Restores", "Restore of"),
@@ -56,6 +56,7 @@ const KNOWN: [(&str, &str, &str, &str); 53] = [
     ("container_redeploy", "refresh-cw", "Redeployed containers", "Redeployment of"),
     ("volume_create", "hard-drive", "New volumes", "New volume"),
     ("volume_delete", "trash-2", "Deleted volumes", "Deletion of the volume"),
+    ("backup_download", "download", "Downloads from backups", "Download from the backup of"),
     ("volume_download", "download", "Downloads from volumes", "Download from the volume"),
     ("cleanup_images", "trash-2", "Image clean-ups", "Clean-up of"),
     ("cleanup_helpers", "trash-2", "Helper clean-ups", "Clean-up of"),

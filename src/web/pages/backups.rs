@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::container::Reveal;
+use super::login::escape;
 use crate::{
     app::App,
     error::{AppError, Result},
@@ -27,6 +28,7 @@ use crate::{
         input::{Input, Path, Query},
         shell::{Done, Nav, Screen, Shell, render},
     },
+    worker::order::is_file,
 };
 
 /// An item with how it ended, for the page.
@@ -35,6 +37,8 @@ struct Line {
     class: &'static str,
     text: String,
     detail: String,
+    /// Where its files can be looked at.
+    files: Option<String>,
 }
 
 #[derive(Template)]
@@ -78,8 +82,7 @@ pub(in crate::web) async fn show(
     }
     let backup = preview.backup;
     let outcome = |path: &str| backup.meta.items.iter().find(|outcome| outcome.path == path);
-    let kind = backup.meta.kind;
-    let items = preview.manifest.items.iter().map(|item| line(kind, item, outcome(&item.path))).collect();
+    let items = preview.manifest.items.iter().map(|item| line(&backup, item, outcome(&item.path))).collect();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a job")]
     let took = backup.duration_seconds.max(0.0) as u64;
     let network = backup.meta.kind == Kind::Network;
@@ -124,9 +127,9 @@ fn files(count: u64) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
-fn line(kind: Kind, item: &Item, outcome: Option<&ItemOutcome>) -> Line {
+fn line(backup: &Backup, item: &Item, outcome: Option<&ItemOutcome>) -> Line {
     let what = match item.kind {
-        ItemKind::Settings if kind == Kind::Network => "Network settings".to_owned(),
+        ItemKind::Settings if backup.meta.kind == Kind::Network => "Network settings".to_owned(),
         ItemKind::Settings => "Container settings".to_owned(),
         ItemKind::Image => format!("Image {}", item.name),
         ItemKind::Volume => format!("Volume {}", item.name),
@@ -149,7 +152,12 @@ fn line(kind: Kind, item: &Item, outcome: Option<&ItemOutcome>) -> Line {
         Some((ItemState::Failed, message)) => ("circle-x", "bad", format!("missing: {message}")),
         None => ("circle-x", "bad", "not known".to_owned()),
     };
-    Line { icon, class, text, detail }
+    // The settings stand on this page, without secrets unless they are asked for.
+    let there = item.kind != ItemKind::Settings
+        && outcome.is_some_and(|it| matches!(it.state, ItemState::Saved | ItemState::Warnings));
+    let page = if is_file(&item.path) { "file" } else { "files" };
+    let files = there.then(|| format!("/vault/{}/{page}?path=/{}", backup.reference(), escape(&item.path)));
+    Line { icon, class, text, detail, files }
 }
 
 /// `GET /api/backup/{id}/preview`.

@@ -3,6 +3,7 @@
 pub(super) mod api;
 pub(super) mod audit;
 mod audit_words;
+pub(super) mod backup_files;
 pub(super) mod backups;
 pub(super) mod batches;
 pub(super) mod bulk;
@@ -15,6 +16,7 @@ pub(super) mod copies;
 pub(super) mod dashboard;
 pub(super) mod events;
 pub(super) mod explorer;
+mod files;
 pub(super) mod image_pull;
 pub(super) mod images;
 pub(super) mod job;

@@ -1,0 +1,264 @@
+//! The files of a backup, without bringing them back: found, listed, read, packed.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    ffi::OsStr,
+    io::{self, Read, Write},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use nix::sys::stat::{major, minor};
+use rustic_core::{
+    IndexedFullStatus, Repository,
+    jiff::Timestamp,
+    repofile::{Node, NodeType, SnapshotFile},
+    vfs::OpenFile,
+};
+use tar::{Builder, EntryType, Header};
+
+use super::{Vault, error::VaultError, node};
+use crate::model::files::{Entry, EntryKind, InnerPath, Listing, SortBy, Window, encode};
+
+/// Bytes that are read at once.
+const PIECE: usize = 1024 * 1024;
+
+/// One backup, with the vault's index in hand.
+pub struct Browser {
+    repo: Repository<IndexedFullStatus>,
+    snapshot: SnapshotFile,
+}
+
+/// A file or folder of it.
+pub struct Found(Node);
+
+impl Vault {
+    /// Makes ready to look into a backup.
+    pub fn browse(&self, backup: &str) -> Result<Browser, VaultError> {
+        Ok(Browser { snapshot: self.snapshot(backup)?, repo: self.again()?.to_indexed()? })
+    }
+}
+
+impl Found {
+    /// As it is listed.
+    pub fn entry(&self) -> Entry {
+        entry(&self.0)
+    }
+}
+
+impl Browser {
+    /// What is at this path; `None` when nothing is.
+    pub fn find(&self, path: &InnerPath) -> Result<Option<Found>, VaultError> {
+        let mut node = node::own("", NodeType::Dir, 0);
+        node.subtree = Some(self.snapshot.tree);
+        for name in path.bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+            let inside = self.children(&node)?;
+            let Some(next) = inside.into_iter().find(|child| child.name().as_bytes() == name) else {
+                return Ok(None);
+            };
+            node = next;
+        }
+        Ok(Some(Found(node)))
+    }
+
+    /// Part of a folder, folders first.
+    pub fn list(&self, folder: &Found, window: Window) -> Result<Listing, VaultError> {
+        let mut rows: Vec<Entry> = self.children(&folder.0)?.iter().map(entry).collect();
+        let key = |row: &Entry| {
+            let order = match window.sort {
+                SortBy::Name => 0,
+                SortBy::Size => i64::try_from(row.size).unwrap_or(i64::MAX),
+                SortBy::Modified => row.modified,
+            };
+            (order, row.name.to_ascii_lowercase(), row.name.clone())
+        };
+        let below = |row: &Entry| row.kind != EntryKind::Dir;
+        if window.descending {
+            rows.sort_by_cached_key(|row| (below(row), Reverse(key(row))));
+        } else {
+            rows.sort_by_cached_key(|row| (below(row), key(row)));
+        }
+        let (total, folders) = (rows.len(), rows.iter().filter(|row| !below(row)).count());
+        let entries = rows.into_iter().skip(window.offset).take(window.limit).collect();
+        Ok(Listing { entries, total, folders })
+    }
+
+    /// The bytes of a file from there on.
+    pub fn reader(&self, file: &Found, start: u64) -> Result<impl Read, VaultError> {
+        Content::new(&self.repo, &file.0, start)
+    }
+
+    /// The same for the same backup, and another for every other.
+    pub fn tag(&self) -> String {
+        self.snapshot.id.to_hex().as_str()[..32].to_owned()
+    }
+
+    /// Writes a folder and all that is in it as tar; names begin with `prefix`. Extended attributes come along;
+    /// sockets, which hold nothing, don't.
+    pub fn pack<W: Write>(&self, folder: &Found, prefix: &[u8], out: W) -> io::Result<W> {
+        let mut pack = Pack { browser: self, tar: Builder::new(out), links: HashMap::new() };
+        pack.entry(&folder.0, Path::new(OsStr::from_bytes(prefix)))?;
+        pack.tar.into_inner()
+    }
+
+    fn children(&self, folder: &Node) -> Result<Vec<Node>, VaultError> {
+        let Some(tree) = &folder.subtree else { return Ok(Vec::new()) };
+        let nodes = self.repo.get_tree(tree)?.nodes;
+        // A hostile backup must not name what is not in it.
+        let odd = |name: &[u8]| name.is_empty() || name == b"." || name == b".." || name.contains(&b'/');
+        match nodes.iter().find(|child| odd(child.name().as_bytes())) {
+            Some(child) => {
+                Err(VaultError::Broken(format!("it has an entry called “{}”", child.name().display())))
+            }
+            None => Ok(nodes),
+        }
+    }
+}
+
+fn entry(node: &Node) -> Entry {
+    let kind = match node.node_type {
+        NodeType::Dir => EntryKind::Dir,
+        NodeType::File => EntryKind::File,
+        NodeType::Symlink { .. } => EntryKind::Symlink,
+        NodeType::Fifo => EntryKind::Fifo,
+        NodeType::Socket => EntryKind::Socket,
+        NodeType::Dev { .. } | NodeType::Chardev { .. } => EntryKind::Device,
+    };
+    let link = (kind == EntryKind::Symlink).then(|| node.node_type.to_link());
+    Entry {
+        name: encode(node.name().as_bytes()),
+        kind,
+        size: node.meta.size,
+        mode: node::permissions(node.meta.mode.unwrap_or(0)),
+        uid: node.meta.uid.unwrap_or(0),
+        gid: node.meta.gid.unwrap_or(0),
+        modified: node.meta.mtime.map_or(0, Timestamp::as_second),
+        target: link.map(|target| encode(target.as_os_str().as_bytes())),
+    }
+}
+
+/// A file of the vault as a reader.
+struct Content<'a> {
+    repo: &'a Repository<IndexedFullStatus>,
+    file: OpenFile,
+    at: usize,
+    piece: bytes::Bytes,
+}
+
+impl<'a> Content<'a> {
+    fn new(repo: &'a Repository<IndexedFullStatus>, node: &Node, start: u64) -> Result<Self, VaultError> {
+        let at = usize::try_from(start).unwrap_or(usize::MAX);
+        Ok(Self { repo, file: repo.open_file(node)?, at, piece: bytes::Bytes::new() })
+    }
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.piece.is_empty() {
+            let piece = self.repo.read_file_at(&self.file, self.at, PIECE);
+            self.piece = piece.map_err(|error| other(error.into()))?;
+            self.at += self.piece.len();
+        }
+        let count = buffer.len().min(self.piece.len());
+        buffer[..count].copy_from_slice(&self.piece.split_to(count));
+        Ok(count)
+    }
+}
+
+fn other(error: VaultError) -> io::Error {
+    io::Error::other(error)
+}
+
+struct Pack<'a, W: Write> {
+    browser: &'a Browser,
+    tar: Builder<W>,
+    /// The first name of each file that has several.
+    links: HashMap<(u64, u64), PathBuf>,
+}
+
+impl<W: Write> Pack<'_, W> {
+    fn entry(&mut self, node: &Node, path: &Path) -> io::Result<()> {
+        if matches!(node.node_type, NodeType::Socket) {
+            return Ok(());
+        }
+        if !node.is_dir() && node.meta.links > 1 {
+            let group = (node.meta.device_id, node.meta.inode);
+            if let Some(first) = self.links.get(&group) {
+                return self.tar.append_link(&mut header(node, EntryType::Link, 0), path, first);
+            }
+            self.links.insert(group, path.to_owned());
+        }
+        let attributes: Vec<_> = node.meta.extended_attributes.iter().collect();
+        let attributes = attributes.into_iter().filter_map(|attribute| {
+            Some((format!("SCHILY.xattr.{}", attribute.name), attribute.value.as_deref()?))
+        });
+        let attributes: Vec<(String, &[u8])> = attributes.collect();
+        if !attributes.is_empty() {
+            let pairs = attributes.iter().map(|(name, value)| (name.as_str(), *value));
+            self.tar.append_pax_extensions(pairs)?;
+        }
+        match &node.node_type {
+            NodeType::Dir => {
+                let mut header = header(node, EntryType::Directory, 0);
+                self.tar.append_data(&mut header, path, io::empty())?;
+                for child in self.browser.children(node).map_err(other)? {
+                    self.entry(&child, &path.join(&*child.name()))?;
+                }
+                Ok(())
+            }
+            NodeType::File => {
+                let content = Content::new(&self.browser.repo, node, 0).map_err(other)?;
+                let mut content = Exactly { content, left: node.meta.size };
+                let mut header = header(node, EntryType::Regular, node.meta.size);
+                self.tar.append_data(&mut header, path, &mut content)
+            }
+            NodeType::Symlink { .. } => {
+                let mut header = header(node, EntryType::Symlink, 0);
+                self.tar.append_link(&mut header, path, node.node_type.to_link())
+            }
+            NodeType::Dev { device } => self.device(node, EntryType::Block, *device, path),
+            NodeType::Chardev { device } => self.device(node, EntryType::Char, *device, path),
+            NodeType::Fifo | NodeType::Socket => self.device(node, EntryType::Fifo, 0, path),
+        }
+    }
+
+    fn device(&mut self, node: &Node, kind: EntryType, device: u64, path: &Path) -> io::Result<()> {
+        let mut header = header(node, kind, 0);
+        let number = |part: u64| u32::try_from(part).unwrap_or(0);
+        header.set_device_major(number(major(device)))?;
+        header.set_device_minor(number(minor(device)))?;
+        self.tar.append_data(&mut header, path, io::empty())
+    }
+}
+
+fn header(node: &Node, kind: EntryType, size: u64) -> Header {
+    let entry = entry(node);
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(entry.mode);
+    header.set_uid(u64::from(entry.uid));
+    header.set_gid(u64::from(entry.gid));
+    header.set_mtime(u64::try_from(entry.modified).unwrap_or(0));
+    header
+}
+
+/// A file of the promised length. That the vault holds less or more of it is an error, for its length stands in
+/// the header already.
+struct Exactly<'a> {
+    content: Content<'a>,
+    left: u64,
+}
+
+impl Read for Exactly<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.content.read(buffer)?;
+        let wrong = || io::Error::other("a file has not the length in the vault that its entry says");
+        if read == 0 && self.left > 0 && !buffer.is_empty() {
+            return Err(wrong());
+        }
+        self.left = self.left.checked_sub(read as u64).ok_or_else(wrong)?;
+        Ok(read)
+    }
+}

@@ -1,0 +1,115 @@
+//! Files of a backup, looked at and taken out without restoring it.
+
+use std::borrow::Cow;
+
+use askama::Template;
+use axum::{extract::State, http::HeaderMap, response::Response};
+use serde_json::json;
+
+use super::files::{self, Browser, FileQuery, Place, Where};
+use crate::{
+    app::App,
+    error::Result,
+    model::{backup::Backup, files::InnerPath, names::BackupRef},
+    ops::{Actor, backups, containers, files::Source},
+    web::{
+        format::{When, filters},
+        input::{Path, Query},
+        shell::{Nav, Screen, Shell, render},
+    },
+};
+
+#[derive(Template)]
+#[template(path = "vault/files.html")]
+struct FilesScreen {
+    backup: Backup,
+    when: When,
+    browser: Browser,
+}
+
+impl Screen for FilesScreen {
+    fn title(&self) -> Cow<'_, str> {
+        format!("Files in the backup of {}", self.backup.meta.container).into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Vault
+    }
+}
+
+fn place(shell: &Shell, backup: &Backup) -> Place {
+    let own = format!("/vault/{}", backup.reference());
+    let title = format!("{}, {}", backup.meta.container, shell.when(backup.created).full);
+    Place {
+        name: backup.meta.container.clone(),
+        nav: Nav::Vault,
+        above: vec![("Backup vault".to_owned(), "/vault".to_owned()), (title, own.clone())],
+        folders: format!("{own}/files"),
+        own,
+        empty: "There are no files in this backup",
+    }
+}
+
+/// `GET /vault/{id}/files` and `GET /api/backup/{id}/files`.
+pub(in crate::web) async fn browse(
+    _: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+    Query(asked): Query<Where>,
+) -> Result<Response> {
+    let backup = backups::get(&app, &id).await?;
+    let place = place(&shell, &backup);
+    let browser = Browser::open(&app, &shell, Source::Backup(&backup), &place, asked).await?;
+    let screen = FilesScreen { when: shell.when(backup.created), backup, browser };
+    let json = |screen: &FilesScreen| {
+        let mut body = screen.browser.json();
+        body["backup_id"] = json!(screen.backup.id);
+        body
+    };
+    shell.show(&screen, |screen| render(&screen.browser), json).await
+}
+
+/// Whether it is the manifest, which holds secrets as they are.
+fn is_manifest(path: &InnerPath) -> bool {
+    path.name() == "backup.json" && path.steps().len() == 2
+}
+
+/// `GET /vault/{id}/file`. Who opens the manifest asks for its secrets.
+pub(in crate::web) async fn file(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+    Query(FileQuery { path }): Query<FileQuery>,
+) -> Result<Response> {
+    let backup = backups::get(&app, &id).await?;
+    if is_manifest(&path) {
+        containers::record_reveal(&app, &actor, &backup.meta.container).await?;
+    }
+    let whose = ("backup_id", backup.id.as_str());
+    files::show(&app, &shell, Source::Backup(&backup), place(&shell, &backup), path, whose).await
+}
+
+/// `GET /vault/{id}/image`: a picture for the file's page.
+pub(in crate::web) async fn image(
+    _: Actor,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+    Query(FileQuery { path }): Query<FileQuery>,
+) -> Result<Response> {
+    let backup = backups::get(&app, &id).await?;
+    files::show_picture(&app, Source::Backup(&backup), &path).await
+}
+
+/// `GET /vault/{id}/download` and `GET /api/backup/{id}/file`: a file, or a folder as tar.
+pub(in crate::web) async fn download(
+    actor: Actor,
+    State(app): State<App>,
+    Path(id): Path<BackupRef>,
+    Query(FileQuery { path }): Query<FileQuery>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let backup = backups::get(&app, &id).await?;
+    files::send(&app, &actor, Source::Backup(&backup), &path, &headers).await
+}

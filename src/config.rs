@@ -79,7 +79,7 @@ pub struct Config {
     #[arg(long, env = "MONKEY_BASE_URL", global = true)]
     pub base_url: Option<String>,
     /// Give figures to monitoring at `/metrics`.
-    #[arg(long, env = "MONKEY_METRICS", value_parser = clap::builder::BoolishValueParser::new(), global = true)]
+    #[arg(long, env = "MONKEY_METRICS", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
     pub metrics: bool,
     /// Token that monitoring must send; without it nobody is asked for one. Twin: `MONKEY_METRICS_TOKEN_FILE`.
     #[arg(skip)]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Bench, Bucket, Client, Fault, Options, SECRET_KEY, in_container};
+use crate::harness::{App, Bench, Bucket, Client, Fault, Options, PASSWORD, SECRET_KEY, in_container};
 
 fn key(app: &App) -> String {
     fs::read_to_string(app.data().join("config/vault.key")).unwrap().trim().to_owned()
@@ -211,4 +211,63 @@ fn a_storage_that_fails_fails_the_backup_with_its_cause() {
     if !in_container() {
         bucket.restic(&key(&app), &["check", "--read-data"]);
     }
+}
+
+/// A line of the recovery kit.
+fn line<'a>(kit: &'a str, name: &str) -> &'a str {
+    let found = kit.lines().rev().find_map(|line| line.trim().strip_prefix(name));
+    found.unwrap_or_else(|| panic!("{name} in {kit}")).trim()
+}
+
+#[test]
+fn a_container_moves_to_a_blank_machine_with_the_recovery_kit() {
+    let (bench, bucket) = (Bench::new(), Bucket::start());
+    let app = App::start();
+    let admin = app.admin();
+    let (web, volume) = with_file(&bench, "web", "moved");
+    bucket.connect(&app, &json!({ "storage_type": "local" }));
+    let backup = admin.back_up(&web);
+    let id = backup["backup_id"].as_str().unwrap();
+    // Into the bucket, by hand; once is enough.
+    for _ in 0..2 {
+        let copy = admin.post(&format!("/api/backup/{id}/copy"), &json!({})).expect(202);
+        let copy = admin.finished(copy["progress_id"].as_str().unwrap());
+        assert_eq!(copy["status"], "complete", "{copy}");
+    }
+    let list = admin.get("/api/backups?storage=s3").expect(200);
+    assert_eq!(list["total"], 1, "{list}");
+
+    // The kit is for who knows the password, reminds until it is put away, and again when a vault changes.
+    let reminder = "Your recovery kit is not saved yet";
+    assert!(
+        admin
+            .post("/api/vault-key", &json!({ "password": "guess" }))
+            .error(400)
+            .contains("not your password")
+    );
+    let kit = admin.post("/api/vault-key", &json!({ "password": PASSWORD }));
+    assert_eq!(kit.header("cache-control"), Some("no-store"));
+    let kit = kit.expect(200)["kit"].as_str().unwrap().to_owned();
+    assert_eq!(admin.get("/api/vault-key").expect(200), json!({ "saved": false }));
+    admin.post("/api/vault-key/saved", &json!({})).expect(200);
+    assert_eq!(admin.get("/api/vault-key").expect(200), json!({ "saved": true }));
+    assert!(!admin.get("/containers").text.contains(reminder));
+    let log = admin.get("/api/audit-logs?operation_type=vault_key").expect(200);
+    assert!(!log.to_string().contains(&key(&app)) && log.to_string().contains("wrong password"), "{log}");
+
+    // Nothing is left but the bucket and the kit.
+    drop(app);
+    lose(&bench, &web, &volume);
+    let blank = App::start();
+    let admin = blank.admin();
+    let settings = json!({
+        "s3_endpoint": line(&kit, "endpoint"), "s3_region": line(&kit, "region"), "s3_bucket": line(&kit, "bucket  "),
+        "s3_prefix": line(&kit, "prefix"), "s3_path_style": line(&kit, "bucket stands") == "in the path",
+        "s3_access_key": line(&kit, "access key"), "s3_secret_key": line(&kit, "secret key"),
+        "s3_vault_key": line(&kit, "key of the vault"),
+    });
+    admin.post("/api/storage/settings", &settings).expect(200);
+    let list = admin.get("/api/backups").expect(200);
+    assert_eq!(list["total"], 1);
+    restored(&admin, &bench, &json!({ "backup_id": list["backups"][0]["id"] }), &web, "moved");
 }

@@ -255,7 +255,7 @@ fn without_rights_the_worker_says_what_is_missing() {
     let order = json!({
         "vault": null, "engine": {"host": null, "tls": null},
         "task": { "files": {
-            "root": private.path().join("root"), "path": "",
+            "root": { "host": private.path().join("root") }, "path": "",
             "look": { "list": { "sort": "name", "descending": false, "offset": 0, "limit": 10 } },
         } },
     });

@@ -37,11 +37,14 @@ pub(super) fn open(place: &S3Location) -> Result<Arc<dyn ObjectStore>, VaultErro
 }
 
 fn client(place: &S3Location, retries: usize) -> Result<AmazonS3, VaultError> {
+    let plain = place.endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
     let mut options = ClientOptions::new()
         .with_connect_timeout(CONNECT)
         .with_read_timeout(SILENCE)
         .with_timeout(REQUEST)
-        .with_allow_http(place.endpoint.as_deref().is_some_and(|url| url.starts_with("http://")));
+        .with_allow_http(plain)
+        // Where none are needed, none need to be there.
+        .with_no_system_certificates(plain);
     if let Some(pem) = &place.ca_pem {
         let bundle = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| unusable(&error))?;
         options = bundle.into_iter().fold(options, ClientOptions::with_root_certificate);

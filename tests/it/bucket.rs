@@ -146,6 +146,7 @@ fn what_is_there_already_is_told() {
     assert!(answer.contains("can't be reached"), "{answer}");
     let answer = save(&json!({ "s3_endpoint": "ftp://nas" })).expect(400);
     assert!(answer["fields"]["s3_endpoint"].as_str().unwrap().contains("https://"), "{answer}");
+    assert_eq!(save(&json!({ "s3_endpoint": "http://:9000" })).status, 400);
     // A right that is missing is named.
     for (method, right) in [("PUT", "write"), ("DELETE", "delete")] {
         bucket.fault(Fault::Forbids(method));

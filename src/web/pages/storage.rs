@@ -147,7 +147,7 @@ impl Form {
 fn is_endpoint(text: &str) -> bool {
     text.parse::<axum::http::Uri>().is_ok_and(|url| {
         matches!(url.scheme_str(), Some("http" | "https"))
-            && url.authority().is_some_and(|host| !host.as_str().contains('@'))
+            && url.authority().is_some_and(|host| !host.as_str().contains('@') && !host.host().is_empty())
             && url.path() == "/"
             && url.query().is_none()
     })

@@ -106,7 +106,11 @@ impl Bucket {
     /// Where the program reaches it.
     pub(crate) fn endpoint(&self) -> String {
         let host = if in_container() {
-            run("docker", &["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"])
+            // The engine does not always tell the gateway: it is the first address.
+            let subnet =
+                run("docker", &["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Subnet}}"]);
+            let network = subnet.split('/').next().unwrap();
+            format!("{}.1", network.rsplit_once('.').unwrap().0)
         } else {
             "127.0.0.1".to_owned()
         };

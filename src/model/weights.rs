@@ -6,7 +6,7 @@ const USUAL: u32 = 1024;
 /// How much jobs get when others want the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weights {
-    /// Of the CPUs, against [`USUAL`].
+    /// Of the CPUs, against the usual 1024.
     pub cpu: u32,
     /// Of the disks, 10 to 1000; not given = the engine's own.
     pub disk: Option<u16>,

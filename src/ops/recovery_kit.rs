@@ -98,9 +98,14 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn restic(repository: &str) -> String {
+/// The commands for restic, after these variables are set.
+fn restic(variables: &[(&str, &str)], repository: &str) -> String {
+    let mut exports = String::new();
+    for (name, value) in variables {
+        let _ = writeln!(exports, "     export {name}={}", quoted(value));
+    }
     format!(
-        "   With restic alone (0.14 or newer):\n\n\
+        "   For restic:\n\n{exports}\n   With restic alone (0.14 or newer):\n\n\
          \x20    restic -r {repository} snapshots\n\
          \x20    restic -r {repository} restore <snapshot> --target /tmp/restored\n\n\
          \x20  A snapshot has the container's settings in <container>/backup.json and its data in <container>/volumes\n\
@@ -117,16 +122,8 @@ fn local(path: &str, key: &str) -> String {
          \x20    docker run -d --name container-monkey -p 1066:80 -e MONKEY_VAULT_PASSWORD \\\n\
          \x20      -v /var/run/docker.sock:/var/run/docker.sock -v container-monkey:/backups container-monkey\n\n\
          {}",
-        restic_with(&[("RESTIC_PASSWORD", key)], &quoted(path)),
+        restic(&[("RESTIC_PASSWORD", key)], &quoted(path)),
     )
-}
-
-fn restic_with(variables: &[(&str, &str)], repository: &str) -> String {
-    let mut exports = String::new();
-    for (name, value) in variables {
-        let _ = writeln!(exports, "     export {name}={}", quoted(value));
-    }
-    format!("   For restic:\n\n{exports}\n{}", restic(repository))
 }
 
 fn s3(place: &S3Location, key: &str) -> String {
@@ -157,7 +154,7 @@ fn s3(place: &S3Location, key: &str) -> String {
         "\nVAULT IN A BUCKET\n\n{facts}\n\
          \x20  With Container Monkey on a new machine: start it as its README shows, sign in, open Settings, Storage, enter\n\
          \x20  the lines above, Connect. All backups are listed; restore them one by one from the vault's page.\n\n{}",
-        restic_with(&variables, &repository),
+        restic(&variables, &repository),
     )
 }
 

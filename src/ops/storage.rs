@@ -163,24 +163,26 @@ fn complete(app: &App, mut place: S3Location) -> Result<S3Location> {
 pub async fn test(app: &App, place: S3Location) -> Result<u128> {
     let place = complete(app, place)?;
     let began = Instant::now();
-    app.ask_at(access(app, place, Secret::new("")), Task::TryStorage)
-        .await
-        .map_err(|error| refused(&error))?;
+    try_out(app, &place).await?;
     Ok(began.elapsed().as_millis())
+}
+
+async fn try_out(app: &App, place: &S3Location) -> Result<()> {
+    let access = access(app, place.clone(), Secret::new(""));
+    app.ask_at(access, Task::TryStorage).await.map(drop).map_err(|error| refused(&error))
 }
 
 /// Uses this bucket from now on: opens the vault in it, or makes one if nothing is there. What was set up before stays
 /// until all of it has worked.
 pub async fn connect(app: &App, actor: &Actor, wanted: Wanted) -> Result<Connected> {
-    test(app, wanted.place.clone()).await?;
     let place = complete(app, wanted.place)?;
+    try_out(app, &place).await?;
     let before = load(app).ok().and_then(|file| file.s3);
     let same = before.as_ref().is_some_and(|kept| kept.place.is_same_place(&place));
     let keys = [
         wanted.vault_key,
         before.filter(|_| same).and_then(|kept| app.seal.open(KEY, &kept.vault_key)),
         vault_keys::local(&app.config).ok().map(|local| local.password),
-        Some(seal::new_key()),
     ];
     let key = keys.into_iter().flatten().next().unwrap_or_else(seal::new_key);
     let access = access(app, place, key);

@@ -15,7 +15,7 @@ use rustic_core::{
 use super::{
     BackupPlan, BackupResult, ImageSource, MANIFEST, TAG, Vault,
     error::VaultError,
-    list, node, repository_with,
+    list, node, repository_with, settled,
     source::{Part, Source},
     walk::Record,
 };
@@ -77,11 +77,13 @@ impl Vault {
         plan: &BackupPlan,
         reporter: &Arc<dyn Reporter>,
     ) -> Result<BackupResult, VaultError> {
-        let (repo, last_snapshot) =
-            repository_with(&self.access, Bars { reporter: reporter.clone(), knows_total: false })?;
         let credentials = rustic_core::Credentials::Masterkey(self.repo.key());
-        let index = self.index()?;
-        let repo = repo.open(&credentials)?.to_indexed_ids()?;
+        let (repo, last_snapshot, index) = settled(|| {
+            let bars = Bars { reporter: reporter.clone(), knows_total: false };
+            let (repo, last_snapshot) = repository_with(&self.access, bars)?;
+            let index = self.index()?;
+            Ok((repo.open(&credentials)?.to_indexed_ids()?, last_snapshot, index))
+        })?;
         let items: Vec<Tracked<'_>> =
             plan.manifest.items.iter().map(|item| (item, Arc::new(Record::default()))).collect();
         for (path, why) in &plan.failed {

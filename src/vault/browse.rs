@@ -36,7 +36,7 @@ pub struct Found(Node);
 impl Vault {
     /// Makes ready to look into a backup.
     pub fn browse(&self, backup: &str) -> Result<Browser, VaultError> {
-        Ok(Browser { snapshot: self.snapshot(backup)?, repo: self.again()?.to_indexed()? })
+        Ok(Browser { snapshot: self.snapshot(backup)?, repo: self.indexed()? })
     }
 }
 

@@ -190,6 +190,14 @@ pub(super) fn explain(error: &object_store::Error, place: &S3Location) -> VaultE
     let detail = crate::error::chain(error);
     let at = place.endpoint.as_deref().map_or_else(|| format!("Amazon S3 ({})", place.region), str::to_owned);
     let bucket = &place.bucket;
+    if is_missing(error)
+        && let object_store::Error::NotFound { path, .. } = error
+    {
+        return VaultError::Gone {
+            message: format!("{path} is not in {place}, where the vault should have it."),
+            detail,
+        };
+    }
     let message = match code(&detail) {
         "NoSuchBucket" => {
             format!("There is no bucket {bucket} at {at}. Is its name right, or was it deleted?")
@@ -233,9 +241,6 @@ fn without_code(error: &object_store::Error, place: &S3Location, at: &str, detai
     let message = match error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             denied(place)
-        }
-        object_store::Error::NotFound { path, .. } => {
-            format!("{path} is not in {place}, where the vault should have it.")
         }
         _ if has(&["certificate", "unknownissuer", "tls"]) => format!(
             "The certificate of {at} is not trusted. If it is your own authority's, enter its certificate in the settings."

@@ -9,7 +9,7 @@ use rustic_core::{
     repofile::{NodeType, SnapshotFile},
 };
 
-use super::{Vault, backup::Bars, error::VaultError, list, repository_with};
+use super::{Vault, backup::Bars, error::VaultError, list, repository_with, settled};
 use crate::model::{
     backup::Backup,
     progress::{Level, Note, Reporter},
@@ -59,7 +59,7 @@ impl Vault {
                 wanted.push((snapshot, backup));
             }
         }
-        let source = self.again()?.to_indexed()?;
+        let source = self.indexed()?;
         let portions = u32::try_from(wanted.len().div_ceil(PORTION)).unwrap_or(u32::MAX);
         for (number, portion) in (1..).zip(wanted.chunks(PORTION)) {
             let names: Vec<_> = portion.iter().map(|(_, backup)| backup.meta.container.as_str()).collect();
@@ -77,9 +77,11 @@ impl Vault {
         reporter: &Arc<dyn Reporter>,
         result: &mut CopyResult,
     ) -> Result<(), VaultError> {
-        let bars = Bars { reporter: reporter.clone(), knows_total: true };
-        let (target, _) = repository_with(&self.access, bars)?;
-        let target = target.open(&Credentials::Masterkey(self.repo.key()))?.to_indexed()?;
+        let target = settled(|| {
+            let bars = Bars { reporter: reporter.clone(), knows_total: true };
+            let (target, _) = repository_with(&self.access, bars)?;
+            Ok(target.open(&Credentials::Masterkey(self.repo.key()))?.to_indexed()?)
+        })?;
         let mut new = Needs::default();
         let (mut snapshots, mut added) = (Vec::new(), 0);
         for (snapshot, backup) in portion {
@@ -105,7 +107,7 @@ impl Vault {
         drop(target);
 
         // A clean-up that ran here meanwhile may have taken data that was there when we looked.
-        let arrived = self.again()?.to_indexed()?;
+        let arrived = self.indexed()?;
         let list = self.list()?;
         for (_, backup, needs) in &snapshots {
             let copy = list.iter().find(|copy| copy.is_copy_of(backup));

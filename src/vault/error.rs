@@ -67,6 +67,14 @@ pub enum VaultError {
         /// The storage's own words.
         detail: String,
     },
+    /// An object that should be there is not: lost, or taken by another server's clean-up since it was listed.
+    #[error("{message}")]
+    Gone {
+        /// Which.
+        message: String,
+        /// The storage's own words.
+        detail: String,
+    },
     /// The engine.
     #[error("The vault can't be used: {message}")]
     Engine {
@@ -92,12 +100,24 @@ impl From<Box<rustic_core::RusticError>> for VaultError {
         if error.is_incorrect_password() {
             return Self::WrongPassword;
         }
-        if let Some(Self::Storage { message, detail }) =
-            causes(error.as_ref()).find_map(|cause| cause.downcast_ref())
-        {
-            return Self::Storage { message: message.clone(), detail: detail.clone() };
+        match causes(error.as_ref()).find_map(|cause| cause.downcast_ref()) {
+            Some(Self::Storage { message, detail }) => {
+                return Self::Storage { message: message.clone(), detail: detail.clone() };
+            }
+            Some(Self::Gone { message, detail }) => {
+                return Self::Gone { message: message.clone(), detail: detail.clone() };
+            }
+            _ => {}
         }
         let log = error.display_log();
+        let missing = causes(error.as_ref()).find_map(|cause| match cause.downcast_ref() {
+            Some(object_store::Error::NotFound { path, .. }) => Some(path),
+            _ => None,
+        });
+        if let Some(path) = missing {
+            let message = format!("{path} is not there any more, where the vault should have it.");
+            return Self::Gone { message, detail: log };
+        }
         let source: Box<dyn std::error::Error + Send + Sync> = log.clone().into();
         if log.contains("No space left on device") || log.contains("StorageFull") {
             return Self::Full { source };

@@ -55,7 +55,7 @@ impl Vault {
     /// What a backup says about its image.
     pub fn image_record(&self, id: &str) -> Result<ImageRecord, VaultError> {
         let snapshot = self.snapshot(id)?;
-        let repo = self.again()?.to_indexed()?;
+        let repo = self.indexed()?;
         record(&repo, &snapshot)
     }
 
@@ -68,7 +68,7 @@ impl Vault {
         reporter: &dyn Reporter,
     ) -> Result<ImageRecord, VaultError> {
         let snapshot = self.snapshot(id)?;
-        let repo = self.again()?.to_indexed()?;
+        let repo = self.indexed()?;
         let image = record(&repo, &snapshot)?;
         let blob = |name: &str| {
             let path = Path::new(IMAGE_DIR).join("blobs").join(name);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use rustic_core::{CheckOptions, repofile::SnapshotFile};
 
-use super::{MANIFEST, TAG, Vault, error::VaultError};
+use super::{MANIFEST, TAG, Vault, error::VaultError, settled};
 use crate::model::{
     backup::{Backup, ItemState, Meta, State, Trigger},
     manifest::{IMAGE_DIR, Manifest},
@@ -15,7 +15,7 @@ use crate::model::{
 impl Vault {
     /// All backups, newest first. Reads only the snapshots' own files.
     pub fn list(&self) -> Result<Vec<Backup>, VaultError> {
-        let snapshots = self.repo.get_all_snapshots()?;
+        let snapshots = self.snapshots()?;
         // A worker that was killed between writing the outcome and removing the unfinished
         // snapshot leaves both.
         let replaced: HashSet<_> = snapshots.iter().filter_map(|snapshot| snapshot.original).collect();
@@ -29,6 +29,11 @@ impl Vault {
         Ok(list)
     }
 
+    /// All snapshots, those of other programs too.
+    pub(super) fn snapshots(&self) -> Result<Vec<SnapshotFile>, VaultError> {
+        settled(|| Ok(self.repo.get_all_snapshots()?))
+    }
+
     /// The snapshot of a backup.
     pub(super) fn snapshot(&self, id: &str) -> Result<SnapshotFile, VaultError> {
         let missing = || VaultError::NoBackup { id: id.to_owned() };
@@ -37,13 +42,17 @@ impl Vault {
         if !exists {
             return Err(missing());
         }
-        self.repo.get_snapshots(&[id])?.pop().ok_or_else(missing)
+        match self.repo.get_snapshots(&[id]).map_err(VaultError::from) {
+            Ok(mut found) => found.pop().ok_or_else(missing),
+            Err(VaultError::Gone { .. }) => Err(missing()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a backup's manifest.
     pub fn manifest(&self, id: &str) -> Result<Manifest, VaultError> {
         let snapshot = self.snapshot(id)?;
-        let repo = self.again()?.to_indexed()?;
+        let repo = self.indexed()?;
         let path = format!("{}/{MANIFEST}", snapshot.label);
         let node = repo.node_from_snapshot_and_path(&snapshot, &path)?;
         let mut text = Vec::new();

@@ -23,6 +23,7 @@ mod walk;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 pub use browse::{Browser, Found};
@@ -32,7 +33,8 @@ pub use commit::resume_commit;
 pub use copy::CopyResult;
 pub use error::VaultError;
 use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, OpenStatus, Repository, RepositoryBackends, RepositoryOptions,
+    ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus, Repository, RepositoryBackends,
+    RepositoryOptions,
 };
 use store::{LastSnapshot, Store};
 
@@ -188,12 +190,40 @@ impl Vault {
         Ok(Self { access: access.clone(), repo })
     }
 
+    /// With its index, as it is now.
+    fn indexed(&self) -> Result<Repository<IndexedFullStatus>, VaultError> {
+        settled(|| Ok(self.again()?.to_indexed()?))
+    }
+
     /// Opens it once more: rustic's states consume each other.
     fn again(&self) -> Result<Repository<OpenStatus>, VaultError> {
         let (repo, _) = repository(&self.access)?;
         // The key is known, so that scrypt need not run again.
         Ok(repo.open(&Credentials::Masterkey(self.repo.key()))?)
     }
+}
+
+/// How often what others remove meanwhile is read again.
+const ATTEMPTS: u32 = 8;
+
+/// Reads what is listed first and opened then, such as the index. Another server's clean-up may take files in between,
+/// whose successors are there already: then it is read again.
+fn settled<T>(mut read: impl FnMut() -> Result<T, VaultError>) -> Result<T, VaultError> {
+    let mut attempt = 1;
+    loop {
+        match read() {
+            Err(VaultError::Gone { .. }) if attempt < ATTEMPTS => {
+                pause(attempt);
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Lets others finish what they are at.
+fn pause(attempt: u32) {
+    std::thread::sleep(Duration::from_millis(20) * attempt);
 }
 
 fn directory_content(path: &Path) -> Content {
@@ -232,7 +262,14 @@ fn repository_with(
     access: &Access,
     bars: impl rustic_core::ProgressBars,
 ) -> Result<(Repository<()>, LastSnapshot), VaultError> {
-    let store = Store::new(&access.location)?;
+    repository_in(Store::new(&access.location)?, access, bars)
+}
+
+fn repository_in(
+    store: Store,
+    access: &Access,
+    bars: impl rustic_core::ProgressBars,
+) -> Result<(Repository<()>, LastSnapshot), VaultError> {
     let last_snapshot = store.last_snapshot();
     let backends = RepositoryBackends::new(Arc::new(store), None);
     // What a bucket is asked for again and again is kept here, encrypted as it is there. The default place would be

@@ -153,7 +153,7 @@ impl Vault {
         before_commit: &mut dyn FnMut() -> bool,
     ) -> Result<RestoreResult, VaultError> {
         let snapshot = self.snapshot(id)?;
-        let repo = self.again()?.to_indexed()?;
+        let repo = self.indexed()?;
         let mut result = RestoreResult::default();
         let known = list::backup(&snapshot, self.access.location.storage())
             .map(|backup| backup.meta.items)

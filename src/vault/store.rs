@@ -1,7 +1,10 @@
 //! rustic's storage over object_store: one adapter for a local directory and S3.
 //! Layout as restic's: `config`, `keys/`, `data/xx/`, `index/`, `snapshots/`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -24,7 +27,11 @@ pub(super) struct Store {
     runtime: Runtime,
     location: Location,
     last_snapshot: LastSnapshot,
+    indexed: Option<HashSet<Id>>,
 }
+
+/// How long a pack may be in no index because the backup that wrote it goes on.
+const UNINDEXED: chrono::Duration = chrono::Duration::days(2);
 
 impl Store {
     pub(super) fn new(location: &Location) -> Result<Self, VaultError> {
@@ -39,7 +46,13 @@ impl Store {
             Location::S3(place) => bucket::open(place)?,
         };
         let (runtime, location) = (bucket::runtime()?, location.clone());
-        Ok(Self { objects, runtime, location, last_snapshot: LastSnapshot::default() })
+        Ok(Self { objects, runtime, location, last_snapshot: LastSnapshot::default(), indexed: None })
+    }
+
+    /// The same, but of packs that are in no index only old ones are listed: the others may belong to a backup that is
+    /// being made. `indexed`: the packs that are in an index.
+    pub(super) fn without_unfinished(self, indexed: HashSet<Id>) -> Self {
+        Self { indexed: Some(indexed), ..self }
     }
 
     /// What is there. For a bucket; a directory is looked at without.
@@ -93,9 +106,13 @@ impl ReadBackend for Store {
             .runtime
             .block_on(list.try_collect())
             .map_err(|error| self.failed("Listing", &prefix, error))?;
+        let old = chrono::Utc::now() - UNINDEXED;
         // Temporary files of interrupted writes have other names.
         let entry = |meta: object_store::ObjectMeta| {
             let id = meta.location.filename()?.parse().ok()?;
+            if kind == FileType::Pack && meta.last_modified > old {
+                self.indexed.as_ref().is_none_or(|indexed| indexed.contains(&id)).then_some(())?;
+            }
             Some((id, u32::try_from(meta.size).unwrap_or(u32::MAX)))
         };
         Ok(found.into_iter().filter_map(entry).collect())

@@ -8,7 +8,7 @@ use rustic_core::{
     repofile::{Node, NodeType, SnapshotFile},
 };
 
-use super::{Vault, error::VaultError, list};
+use super::{ATTEMPTS, Vault, error::VaultError, list, settled};
 use crate::model::{
     progress::Reporter,
     verify::{Damaged, Part, Verified},
@@ -31,7 +31,7 @@ impl Vault {
         reporter.step(1, 2, if part.is_some() { "Reading data" } else { "Looking at the structure" });
         let snapshots = match backup {
             Some(id) => vec![self.snapshot(id)?],
-            None => self.repo.get_all_snapshots()?,
+            None => self.snapshots()?,
         };
         let storage = self.access.location.storage();
         let backups: Vec<_> = snapshots
@@ -42,15 +42,8 @@ impl Vault {
         if let Some(part) = part {
             options = options.read_data_subset(ReadSubsetOption::IdSubSet((part.turn, part.of)));
         }
-        let trees = snapshots.iter().map(|snapshot| snapshot.tree).collect();
-        let results = self.repo.check_with_trees(options, trees)?;
-        // The type of the findings has no name outside of rustic; their words do.
-        let errors = results.0.iter().filter(|(level, _)| format!("{level:?}") == "Error");
-        let (mut problems, mut bad) = (Vec::new(), HashSet::new());
-        for (_, error) in errors {
-            problems.push(error.to_string());
-            bad.extend(pack(&format!("{error:?}")));
-        }
+        let trees: Vec<_> = snapshots.iter().map(|snapshot| snapshot.tree).collect();
+        let (problems, bad) = self.findings(options, &trees)?;
         let mut verified = Verified {
             backups: backups.iter().map(|(_, backup)| backup.id.clone()).collect(),
             ..Verified::default()
@@ -60,7 +53,7 @@ impl Vault {
         }
         reporter.step(2, 2, "Looking which files are lost");
         let mut search = Search { bad, whole: HashSet::new() };
-        let repo = self.again()?.to_indexed()?;
+        let repo = self.indexed()?;
         for (snapshot, backup) in &backups {
             let mut damaged = Damaged {
                 backup: backup.id.clone(),
@@ -75,6 +68,30 @@ impl Vault {
         }
         verified.problems = problems.into_iter().take(FINDINGS).collect();
         Ok(verified)
+    }
+
+    /// What rustic finds wrong, in its words, and the packs it is about. When another server cleaned up meanwhile, it
+    /// is looked at again: packs that went are no damage.
+    fn findings(
+        &self,
+        options: CheckOptions,
+        trees: &[TreeId],
+    ) -> Result<(Vec<String>, HashSet<Id>), VaultError> {
+        let (mut problems, mut bad) = (Vec::new(), HashSet::new());
+        for _ in 0..ATTEMPTS {
+            (problems, bad) = (Vec::new(), HashSet::new());
+            let index = self.index()?;
+            let results = settled(|| Ok(self.repo.check_with_trees(options, trees.to_vec())?))?;
+            // The type of the findings has no name outside of rustic; their words do.
+            for (_, error) in results.0.iter().filter(|(level, _)| format!("{level:?}") == "Error") {
+                problems.push(error.to_string());
+                bad.extend(pack(&format!("{error:?}")));
+            }
+            if problems.is_empty() || self.index()? == index {
+                break;
+            }
+        }
+        Ok((problems, bad))
     }
 }
 

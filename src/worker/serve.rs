@@ -165,7 +165,7 @@ impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
         let kind = match &error {
             VaultError::Missing { .. } => FailureKind::VaultMissing,
-            VaultError::Storage { .. } => FailureKind::Storage,
+            VaultError::Storage { .. } | VaultError::Gone { .. } => FailureKind::Storage,
             VaultError::WrongPassword => FailureKind::WrongKey,
             VaultError::Foreign { .. } => FailureKind::Foreign,
             VaultError::NoBackup { .. } => FailureKind::BackupMissing,

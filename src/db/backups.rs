@@ -1,13 +1,17 @@
 //! The catalog: the vaults' lists, kept so that pages need not open a vault.
 
+mod page;
+
 use std::collections::HashSet;
 
-use diesel::prelude::*;
+use diesel::{prelude::*, upsert::excluded};
 
-use super::{Connection, DbError, json, marks, schema::backups, to_json};
-use crate::model::{backup::Backup, manifest::Manifest, vault::Storage};
+pub use page::{newest, page, sums};
 
-/// All of them, newest first.
+use super::{Connection, DbError, bytes, json, marks, schema::backups, to_json, word};
+use crate::model::{backup::Backup, manifest::Manifest, names::ScheduleId, vault::Storage};
+
+/// All of them, newest first. It reads the JSON of every backup: lists and sums have queries of their own.
 pub fn all(connection: &mut Connection) -> Result<Vec<Backup>, DbError> {
     let rows = backups::table
         .order((backups::created.desc(), backups::id, backups::storage))
@@ -64,21 +68,85 @@ pub fn keep_manifest(
     Ok(())
 }
 
+/// All that this schedule made, newest first.
+pub fn of_schedule(connection: &mut Connection, schedule: &ScheduleId) -> Result<Vec<Backup>, DbError> {
+    let rows = backups::table
+        .filter(backups::schedule.eq(schedule.as_str()))
+        .order((backups::created.desc(), backups::id, backups::storage))
+        .select(backups::backup)
+        .load::<String>(connection)?;
+    let mut all: Vec<Backup> = rows.iter().map(|row| json(row)).collect::<Result<_, _>>()?;
+    marks::put_on(connection, &mut all)?;
+    Ok(all)
+}
+
+/// The vaults that hold backups of this schedule; of those with these ids, where some are given.
+pub fn storages_of_schedule(
+    connection: &mut Connection,
+    schedule: &ScheduleId,
+    ids: Option<&[&str]>,
+) -> Result<Vec<Storage>, DbError> {
+    let mut rows = backups::table.filter(backups::schedule.eq(schedule.as_str())).into_boxed();
+    if let Some(ids) = ids {
+        rows = rows.filter(backups::id.eq_any(ids.to_vec()));
+    }
+    let storages: Vec<String> =
+        rows.select(backups::storage).distinct().order(backups::storage).load(connection)?;
+    storages.iter().map(|text| word(text)).collect()
+}
+
+/// Whether there is one with this id in this vault.
+pub fn exists(connection: &mut Connection, storage: Storage, id: &str) -> Result<bool, DbError> {
+    let row = backups::table.find((storage.as_str(), id));
+    Ok(diesel::select(diesel::dsl::exists(row)).get_result(connection)?)
+}
+
 /// Adds or changes one.
 pub fn upsert(connection: &mut Connection, backup: &Backup) -> Result<(), DbError> {
+    let note = marks::note_of(connection, backup.storage, &backup.id)?;
+    put(connection, backup, note.as_deref())
+}
+
+/// `note`: the one that a person gave it later.
+fn put(connection: &mut Connection, backup: &Backup, note: Option<&str>) -> Result<(), DbError> {
     let row = (
         backups::filename.eq(backup.filename()),
+        backups::kind.eq(backup.meta.kind.as_str()),
         backups::container.eq(&backup.meta.container),
         backups::server.eq(&backup.server_name),
+        backups::triggered_by.eq(backup.trigger.as_str()),
+        backups::state.eq(backup.meta.state.as_str()),
+        backups::schedule.eq(backup.meta.schedule.as_ref().map(ScheduleId::as_str)),
         backups::created.eq(backup.created.timestamp_millis()),
+        backups::size.eq(bytes(backup.size)),
+        backups::stored_size.eq(bytes(backup.stored_size)),
+        backups::search.eq(page::text(backup, note)),
         backups::backup.eq(to_json(backup)?),
     );
-    diesel::insert_into(backups::table)
+    // A list that is read again is mostly what it was.
+    let changed =
+        backups::backup.ne(excluded(backups::backup)).or(backups::search.ne(excluded(backups::search)));
+    let insert = diesel::insert_into(backups::table)
         .values((backups::storage.eq(backup.storage.as_str()), backups::id.eq(&backup.id), row.clone()))
         .on_conflict((backups::storage, backups::id))
         .do_update()
-        .set(row)
-        .execute(connection)?;
+        .set(row);
+    diesel::query_dsl::methods::FilterDsl::filter(insert, changed).execute(connection)?;
+    Ok(())
+}
+
+/// Lets a search find the note that a person gave a backup.
+pub(super) fn note_changed(
+    connection: &mut Connection,
+    storage: Storage,
+    id: &str,
+    note: &str,
+) -> Result<(), DbError> {
+    let row = backups::table.find((storage.as_str(), id));
+    let text: Option<String> = row.select(backups::backup).first(connection).optional()?;
+    let Some(text) = text else { return Ok(()) };
+    let backup: Backup = json(&text)?;
+    diesel::update(row).set(backups::search.eq(page::text(&backup, Some(note)))).execute(connection)?;
     Ok(())
 }
 
@@ -100,7 +168,8 @@ pub fn replace_all(
     for id in known.iter().filter(|id| !present.contains(id.as_str())) {
         remove(connection, storage, id)?;
     }
-    list.iter().try_for_each(|backup| upsert(connection, backup))
+    let notes = marks::notes(connection, storage)?;
+    list.iter().try_for_each(|backup| put(connection, backup, notes.get(&backup.id).map(String::as_str)))
 }
 
 /// Forgets one.

@@ -24,9 +24,18 @@ struct Row {
     damage: Option<String>,
 }
 
+/// So many are asked for by their ids; more are read with all others.
+const FEW: usize = 500;
+
 /// Adds to each backup what is known of it.
 pub(super) fn put_on(connection: &mut Connection, backups: &mut [Backup]) -> Result<(), DbError> {
-    let rows: Vec<Row> = marks::table.select(Row::as_select()).load(connection)?;
+    let mut rows = marks::table.select(Row::as_select()).into_boxed();
+    if backups.len() <= FEW {
+        let ids: Vec<String> = backups.iter().map(|backup| backup.id.clone()).collect();
+        rows =
+            rows.filter(marks::storage.eq_any(Storage::ALL.map(Storage::as_str)).and(marks::id.eq_any(ids)));
+    }
+    let rows: Vec<Row> = rows.load(connection)?;
     let mut known: HashMap<(String, String), Row> =
         rows.into_iter().map(|row| ((row.storage.clone(), row.id.clone()), row)).collect();
     for backup in backups {
@@ -66,6 +75,27 @@ pub fn verified(
     Ok(())
 }
 
+/// The note that a person gave this backup after it was made.
+pub(super) fn note_of(
+    connection: &mut Connection,
+    storage: Storage,
+    id: &str,
+) -> Result<Option<String>, DbError> {
+    let note = marks::table.find((storage.as_str(), id)).select(marks::note).first(connection);
+    Ok(note.optional()?.flatten())
+}
+
+/// All of these notes, by id.
+pub(super) fn notes(
+    connection: &mut Connection,
+    storage: Storage,
+) -> Result<HashMap<String, String>, DbError> {
+    let noted = marks::table.filter(marks::storage.eq(storage.as_str())).filter(marks::note.is_not_null());
+    let rows =
+        noted.select((marks::id, marks::note.assume_not_null())).load::<(String, String)>(connection)?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Whether it must stay.
 pub fn is_pinned(connection: &mut Connection, storage: Storage, id: &str) -> Result<bool, DbError> {
     let pinned = marks::table.find((storage.as_str(), id)).select(marks::pinned).first(connection);
@@ -96,5 +126,5 @@ pub fn note(connection: &mut Connection, storage: Storage, id: &str, note: &str)
         .do_update()
         .set(marks::note.eq(Some(note)))
         .execute(connection)?;
-    Ok(())
+    super::backups::note_changed(connection, storage, id, note)
 }

@@ -170,6 +170,11 @@ fn keep_copy(connection: &mut SqliteConnection, path: &Path) -> Result<(), Strin
     Ok(())
 }
 
+/// A count of bytes, for a column.
+fn bytes(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Milliseconds since 1970 → time.
 fn time(milliseconds: i64) -> chrono::DateTime<chrono::Utc> {
     chrono::DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::{
-    Connection, DbError, json,
+    Connection, DbError, bytes, json,
     schema::{run_notes, runs},
     time, to_json, word,
 };
@@ -83,10 +83,6 @@ impl Row {
             schedule_run: run.schedule_run.as_ref().map(ToString::to_string),
         })
     }
-}
-
-fn bytes(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Adds a run.

@@ -59,9 +59,16 @@ diesel::table! {
         storage -> Text,
         id -> Text,
         filename -> Text,
+        kind -> Text,
         container -> Text,
         server -> Text,
+        triggered_by -> Text,
+        state -> Text,
+        schedule -> Nullable<Text>,
         created -> BigInt,
+        size -> BigInt,
+        stored_size -> BigInt,
+        search -> Text,
         backup -> Text,
         manifest -> Nullable<Text>,
     }
@@ -126,3 +133,5 @@ diesel::table! {
         damage -> Nullable<Text>,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(backups, marks);

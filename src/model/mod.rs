@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod backup_list;
 pub mod batch;
 pub mod container;
 pub mod engine;

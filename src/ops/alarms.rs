@@ -12,6 +12,7 @@ use crate::{
     db,
     error::{Result, chain},
     model::{
+        backup::Kind,
         notice::{Event, Notice},
         progress::Level,
         schedule_warning::Warning,
@@ -52,9 +53,12 @@ async fn look(app: &App, now: DateTime<Utc>, ask: bool) -> Result<()> {
     // Without the engine nobody knows what is selected; what was told of schedules stays told.
     let known = match app.docker.containers().await {
         Ok(containers) => {
-            let (catalog, server) = (app.db.read(db::backups::all).await?, settings::server_name(app).await?);
+            let server = settings::server_name(app).await?;
+            let newest =
+                move |c: &mut db::Connection| db::backups::newest(c, &server, Kind::Container, Some(now));
+            let good = app.db.read(newest).await?;
             let views = schedules::list(app, now).await?;
-            let all = schedules::warnings::all(&views, &containers, &catalog, &server, now);
+            let all = schedules::warnings::all(&views, &containers, &good, now);
             alarms.extend(all.iter().map(of_schedule));
             true
         }

@@ -1,12 +1,13 @@
 //! Backups: request one, list them, look into one, delete.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::collections::HashMap;
 
 use chrono::Utc;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Actor, containers, perform, vaults};
+pub use crate::model::backup_list::{Filter, Page, Sums};
 use crate::{
     app::App,
     db::{self, audit::Entry},
@@ -39,50 +40,6 @@ pub struct BackupOptions {
     pub note: Option<String>,
     /// The vault; default: the one that is chosen for new backups.
     pub storage: Option<Storage>,
-}
-
-/// Which backups, in which order.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(default)]
-pub struct Filter {
-    /// In any field.
-    pub search: Option<String>,
-    /// container, network, stack.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// manual, scheduled, import, safety.
-    pub backup_type: Option<String>,
-    /// local, s3.
-    pub storage: Option<String>,
-    /// Server name.
-    pub server: Option<String>,
-    /// Container name (or of what else was backed up).
-    pub container: Option<String>,
-    /// Column: created (default), name, server, size, stored_size, state, type.
-    pub sort: Option<String>,
-    /// asc or desc.
-    pub order: Option<String>,
-    /// Rows at most.
-    pub limit: Option<u32>,
-    /// Rows to pass over.
-    pub offset: Option<u32>,
-}
-
-/// Some backups and how many there are.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The rows asked for.
-    pub backups: Vec<Backup>,
-    /// How many match.
-    pub total: usize,
-    /// How many there are in the vault.
-    pub count: usize,
-    /// Names of all servers in the vault, for the filter.
-    pub servers: Vec<String>,
-    /// Logical bytes of all backups in the vault.
-    pub size: u64,
-    /// Bytes they take in the vault.
-    pub stored_size: u64,
 }
 
 /// What is in a backup.
@@ -190,66 +147,13 @@ fn asked(run: &Run) -> Value {
 
 /// Lists the catalog.
 pub async fn list(app: &App, filter: &Filter) -> Result<Page> {
-    let all = app.db.read(db::backups::all).await?;
-    let count = all.len();
-    let size = all.iter().map(|backup| backup.size).sum();
-    let stored_size = all.iter().map(|backup| backup.stored_size).sum();
-    let mut servers: Vec<String> = all.iter().map(|backup| backup.server_name.clone()).collect();
-    servers.sort();
-    servers.dedup();
-    let mut backups: Vec<Backup> = all.into_iter().filter(|backup| filter.matches(backup)).collect();
-    let descending = filter.order.as_deref().map_or(filter.sort.is_none(), |order| order == "desc");
-    backups.sort_by(|a, b| {
-        let order = filter.compare(a, b);
-        (if descending { order.reverse() } else { order }).then_with(|| b.created.cmp(&a.created))
-    });
-    let total = backups.len();
-    let from = filter.offset.unwrap_or(0) as usize;
-    let most = filter.limit.unwrap_or(u32::MAX) as usize;
-    let backups = backups.into_iter().skip(from).take(most).collect();
-    Ok(Page { backups, total, count, servers, size, stored_size })
+    let filter = filter.clone();
+    Ok(app.db.read(move |c| db::backups::page(c, &filter)).await?)
 }
 
-impl Filter {
-    fn matches(&self, backup: &Backup) -> bool {
-        let is = |wanted: &Option<String>, value: &str| {
-            wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || wanted == value)
-        };
-        let search = self.search.as_deref().unwrap_or_default().to_lowercase();
-        let fields = || {
-            [
-                backup.meta.container.to_lowercase(),
-                backup.filename().to_lowercase(),
-                backup.server_name.to_lowercase(),
-                backup.meta.image.to_lowercase(),
-                backup.meta.note.to_lowercase(),
-                backup.meta.stack.clone().unwrap_or_default().to_lowercase(),
-                backup.trigger.to_string(),
-                backup.meta.kind.to_string(),
-                backup.meta.state.to_string().replace('_', " "),
-                backup.created.format("%Y-%m-%d %H:%M").to_string(),
-                backup.id.clone(),
-            ]
-        };
-        is(&self.kind, backup.meta.kind.as_str())
-            && is(&self.backup_type, backup.trigger.as_str())
-            && is(&self.storage, backup.storage.as_str())
-            && is(&self.server, &backup.server_name)
-            && is(&self.container, &backup.meta.container)
-            && search.split_whitespace().all(|word| fields().iter().any(|field| field.contains(word)))
-    }
-
-    fn compare(&self, a: &Backup, b: &Backup) -> Ordering {
-        match self.sort.as_deref().unwrap_or("created") {
-            "name" => a.meta.container.cmp(&b.meta.container),
-            "server" => a.server_name.cmp(&b.server_name),
-            "size" => a.size.cmp(&b.size),
-            "stored_size" => a.stored_size.cmp(&b.stored_size),
-            "state" => a.meta.state.as_str().cmp(b.meta.state.as_str()),
-            "type" => a.trigger.as_str().cmp(b.trigger.as_str()),
-            _ => a.created.cmp(&b.created),
-        }
-    }
+/// What all backups come to.
+pub async fn sums(app: &App) -> Result<Sums> {
+    Ok(app.db.read(db::backups::sums).await?)
 }
 
 /// Newest usable backup per container of this server, by container name.
@@ -260,19 +164,13 @@ pub async fn newest(app: &App) -> Result<HashMap<String, Backup>> {
 /// Newest usable backup of each thing of this kind on this server, by name.
 pub(super) async fn newest_of(app: &App, kind: BackupKind) -> Result<HashMap<String, Backup>> {
     let server = super::settings::server_name(app).await?;
-    let catalog = app.db.read(db::backups::all).await?;
-    Ok(newest_in(catalog, &server, kind))
+    let found = app.db.read(move |c| db::backups::newest(c, &server, kind, None)).await?;
+    Ok(by_name(found))
 }
 
-/// The same in a catalog that is newest first.
-pub(super) fn newest_in(catalog: Vec<Backup>, server: &str, kind: BackupKind) -> HashMap<String, Backup> {
-    let mut newest = HashMap::new();
-    for backup in catalog {
-        if backup.meta.kind == kind && backup.protects(server) {
-            newest.entry(backup.meta.container.clone()).or_insert(backup);
-        }
-    }
-    newest
+/// Each by the name of what it holds.
+pub(super) fn by_name(backups: Vec<Backup>) -> HashMap<String, Backup> {
+    backups.into_iter().map(|backup| (backup.meta.container.clone(), backup)).collect()
 }
 
 /// One backup, by id, unique prefix of it, or file name.

@@ -90,11 +90,21 @@ pub(super) fn disk(app: &App) -> Option<Disk> {
     Some(Disk { free_bytes: found.blocks_available() * block, total_bytes: found.blocks() * block })
 }
 
-/// Counts at this moment; fails when Docker is away. Reads the catalog once, for all that is told of it.
+/// Counts at this moment; fails when Docker is away.
 pub async fn stats(app: &App, now: DateTime<Utc>) -> Result<Stats> {
     let (containers, counts) = tokio::try_join!(app.docker.containers(), app.docker.counts())?;
-    let catalog = app.db.read(db::backups::all).await?;
     let server = settings::server_name(app).await?;
+    let here = server.clone();
+    let (sums, newest, good) = app
+        .db
+        .read(move |c| {
+            Ok((
+                db::backups::sums(c)?,
+                db::backups::newest(c, &here, Kind::Container, None)?,
+                db::backups::newest(c, &here, Kind::Container, Some(now))?,
+            ))
+        })
+        .await?;
     let schedules = schedules::list(app, now).await?;
     let stacks: HashSet<_> =
         containers.iter().filter_map(|c| c.stack_info.as_ref().map(|stack| stack.name.as_str())).collect();
@@ -103,12 +113,12 @@ pub async fn stats(app: &App, now: DateTime<Utc>) -> Result<Stats> {
         volumes: counts.volumes,
         networks: counts.networks,
         stacks: stacks.len(),
-        backups: catalog.len(),
-        size: catalog.iter().map(|backup| backup.size).sum(),
-        stored_size: catalog.iter().map(|backup| backup.stored_size).sum(),
+        backups: sums.count(),
+        size: sums.size(),
+        stored_size: sums.stored_size(),
         disk: disk(app),
-        warnings: schedules::warnings::all(&schedules, &containers, &catalog, &server, now),
-        newest: backups::newest_in(catalog, &server, Kind::Container),
+        warnings: schedules::warnings::all(&schedules, &containers, &good, now),
+        newest: backups::by_name(newest),
         schedules,
         containers,
     })

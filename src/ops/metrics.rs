@@ -11,6 +11,7 @@ use crate::{
     error::Result,
     model::{
         backup::{Backup, Kind},
+        backup_list::Sums,
         run::{self, State},
         schedule_run::ScheduleRun,
         vault::Storage,
@@ -74,11 +75,12 @@ pub struct Vault {
 /// Gathers them.
 pub async fn figures(app: &App, now: DateTime<Utc>) -> Result<Figures> {
     let server = settings::server_name(app).await?;
-    let (catalog, jobs, active, channels) = app
+    let (sums, newest, jobs, active, channels) = app
         .db
-        .read(|c| {
+        .read(move |c| {
             Ok((
-                db::backups::all(c)?,
+                db::backups::sums(c)?,
+                db::backups::newest(c, &server, Kind::Container, None)?,
                 db::runs::page(c, JOBS, 0)?.0,
                 db::runs::in_states(c, &[State::Queued, State::Running])?,
                 db::channels::all(c)?,
@@ -93,8 +95,8 @@ pub async fn figures(app: &App, now: DateTime<Utc>) -> Result<Figures> {
     }
     let running = active.iter().filter(|run| run.state == State::Running).count();
     Ok(Figures {
-        vaults: vaults(app, &catalog),
-        newest: backups::newest_in(catalog, &server, Kind::Container),
+        vaults: vaults(app, &sums),
+        newest: backups::by_name(newest),
         outcomes,
         schedules: schedules(app, now).await?,
         queued: active.len() - running,
@@ -124,19 +126,19 @@ async fn schedules(app: &App, now: DateTime<Utc>) -> Result<Vec<Schedule>> {
     Ok(all)
 }
 
-fn vaults(app: &App, catalog: &[Backup]) -> Vec<Vault> {
+fn vaults(app: &App, sums: &Sums) -> Vec<Vault> {
     let set_up = Storage::ALL
         .into_iter()
         .filter(|storage| app.vault(*storage).is_ok() || app.problem_of(*storage).is_some());
     let vault = |storage: Storage| {
-        let here: Vec<_> = catalog.iter().filter(|backup| backup.storage == storage).collect();
+        let here = sums.of(storage);
         let disk = (storage == Storage::Local).then(|| dashboard::disk(app)).flatten();
         Vault {
             storage,
             usable: app.problem_of(storage).is_none(),
-            backups: here.len(),
-            size: here.iter().map(|backup| backup.size).sum(),
-            stored: here.iter().map(|backup| backup.stored_size).sum(),
+            backups: here.count(),
+            size: here.size(),
+            stored: here.stored_size(),
             free: disk.map(|disk| disk.free_bytes),
         }
     };

@@ -151,7 +151,7 @@ pub async fn retry(app: &App) -> Result<usize> {
     if let Some(problem) = problem {
         return Err(problem);
     }
-    let count = app.db.read(db::backups::all).await?.len();
+    let count = app.db.read(db::backups::sums).await?.count();
     Ok(count)
 }
 

@@ -38,13 +38,13 @@ pub async fn preview(
     now: DateTime<Utc>,
 ) -> Result<Vec<Fate>> {
     let server = settings::server_name(app).await?;
-    let all = app.db.read(db::backups::all).await?;
-    let containers = ending::containers_of(&all, id);
+    let wanted = id.clone();
+    let all = app.db.read(move |c| db::backups::of_schedule(c, &wanted)).await?;
+    let containers = ending::containers_of(&all);
     let pinned = super::pinned(&all);
     let scope = Scope { server: &server, schedule: id, containers: &containers, pinned: &pinned };
     let decisions = decide(&all, scope, rules, zone, now).into_iter();
-    let ours = decisions.filter(|decision| decision.backup.meta.schedule.as_ref() == Some(id));
-    Ok(ours.map(|decision| Fate { backup: decision.backup.clone(), keep: decision.keep }).collect())
+    Ok(decisions.map(|decision| Fate { backup: decision.backup.clone(), keep: decision.keep }).collect())
 }
 
 /// What a clean-up did.
@@ -60,17 +60,18 @@ pub struct CleanedUp {
 pub async fn clean_up(app: &App, actor: &Actor, id: &ScheduleId, now: DateTime<Utc>) -> Result<CleanedUp> {
     let schedule = super::get(app, id, now).await?.schedule;
     let server = settings::server_name(app).await?;
-    let all = app.db.read(db::backups::all).await?;
+    let wanted = id.clone();
+    let storages = app.db.read(move |c| db::backups::storages_of_schedule(c, &wanted, None)).await?;
     let mut done = CleanedUp::default();
-    for storage in ending::storages_of(&all, id) {
+    for storage in storages {
         vaults::refresh(app, storage).await?;
         let _alone = app.vaults.of(storage).catalog.lock().await;
         let (wanted, server) = (schedule.clone(), server.clone());
         let going = app
             .db
             .read(move |c| {
-                let all = db::backups::all(c)?;
-                let containers = ending::containers_of(&all, &wanted.id);
+                let all = db::backups::of_schedule(c, &wanted.id)?;
+                let containers = ending::containers_of(&all);
                 let mut going = ending::going(&all, &server, &wanted, &containers, now);
                 going.retain(|removed| removed.storage == storage);
                 Ok(going)

@@ -2,7 +2,7 @@
 //! then the space is freed. In steps that can be done again by whoever comes next, if somebody dies between them:
 //! what will go is written down before it goes.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -91,16 +91,7 @@ fn storages(
     if saved(&db::runs::of_schedule_run(c, id)?).is_empty() {
         return Ok(BTreeSet::new());
     }
-    Ok(storages_of(&db::backups::all(c)?, schedule))
-}
-
-/// The vaults that hold backups of this schedule.
-pub(super) fn storages_of(all: &[Backup], schedule: &ScheduleId) -> BTreeSet<Storage> {
-    made_by(all, schedule).map(|backup| backup.storage).collect()
-}
-
-fn made_by<'a>(all: &'a [Backup], schedule: &ScheduleId) -> impl Iterator<Item = &'a Backup> {
-    all.iter().filter(move |backup| backup.meta.schedule.as_ref() == Some(schedule))
+    Ok(db::backups::storages_of_schedule(c, schedule, None)?.into_iter().collect())
 }
 
 /// Whether none of its backups is queued or running.
@@ -123,7 +114,7 @@ pub(super) fn plan_removal(
 ) -> Result<Vec<Removed>, DbError> {
     let Some(run) = db::schedule_runs::get(c, id)? else { return Ok(Vec::new()) };
     let containers = saved(&db::runs::of_schedule_run(c, id)?);
-    let all = db::backups::all(c)?;
+    let all = db::backups::of_schedule(c, &run.schedule)?;
     let planned = match db::schedules::get(c, &run.schedule)? {
         Some(schedule) => going(&all, server, &schedule, &containers, now),
         // It was deleted meanwhile: its backups stay.
@@ -131,16 +122,18 @@ pub(super) fn plan_removal(
     };
     // Planned by somebody who died meanwhile. What is gone went by that plan. About what is still there the rules have
     // spoken anew: the schedule, or what else there is, may be another by now.
-    let there: HashSet<(Storage, &str)> =
-        all.iter().map(|backup| (backup.storage, backup.id.as_str())).collect();
-    let is_gone = |removed: &&Removed| !there.contains(&(removed.storage, removed.id.as_str()));
-    let gone = run.report.removing.iter().filter(is_gone);
-    let removing = gone.chain(&planned).cloned().collect();
+    let mut removing = Vec::new();
+    for removed in &run.report.removing {
+        if !db::backups::exists(c, removed.storage, &removed.id)? {
+            removing.push(removed.clone());
+        }
+    }
+    removing.extend(planned.iter().cloned());
     db::schedule_runs::report(c, id, &Report { removing, ..run.report }, None)?;
     Ok(planned)
 }
 
-/// What the schedule's rules do not keep.
+/// What the schedule's rules do not keep. `all`: its backups.
 pub(super) fn going(
     all: &[Backup],
     server: &str,
@@ -210,10 +203,8 @@ fn queue_copies(
         return Ok(Vec::new());
     };
     let good = runs.iter().filter(|run| run.state.is_good());
-    let made: HashSet<&str> = good.filter_map(|run| run.backup_id.as_deref()).collect();
-    let all = db::backups::all(c)?;
-    let mine = made_by(&all, &schedule.id).filter(|backup| made.contains(backup.id.as_str()));
-    let storages: BTreeSet<Storage> = mine.map(|backup| backup.storage).collect();
+    let made: Vec<&str> = good.filter_map(|run| run.backup_id.as_deref()).collect();
+    let storages = db::backups::storages_of_schedule(c, &schedule.id, Some(&made))?;
     let copy = |from: Storage| {
         let what = CopyWhat::New { schedule: Some(schedule.id.clone()) };
         let request = Request::Copy(CopyRequest { from, to: from.other(), what });
@@ -314,8 +305,8 @@ fn queue(
     Ok(run.id)
 }
 
-/// Containers that have backups of this schedule.
-pub(super) fn containers_of(all: &[Backup], schedule: &ScheduleId) -> Vec<String> {
-    let names: BTreeSet<_> = made_by(all, schedule).map(|backup| backup.meta.container.clone()).collect();
+/// Containers of these backups.
+pub(super) fn containers_of(all: &[Backup]) -> Vec<String> {
+    let names: BTreeSet<_> = all.iter().map(|backup| backup.meta.container.clone()).collect();
     names.into_iter().collect()
 }

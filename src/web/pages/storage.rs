@@ -188,10 +188,8 @@ impl Screen for StorageScreen {
 async fn screen(app: &App) -> Result<StorageScreen> {
     let settings = storage::settings(app);
     let held = |wanted: Storage| async move {
-        let filter = backups::Filter { storage: Some(wanted.to_string()), ..backups::Filter::default() };
-        let page = backups::list(app, &filter).await?;
-        let stored = page.backups.iter().map(|backup| backup.stored_size).sum();
-        Ok::<_, AppError>((size(stored), page.total))
+        let sums = backups::sums(app).await?.of(wanted);
+        Ok::<_, AppError>((size(sums.stored_size()), sums.count()))
     };
     let s3 = if settings.s3.is_some() { Some(held(Storage::S3).await?) } else { None };
     let kept = |place: &S3Location| matches!(place.credentials, S3Credentials::Keys { .. });

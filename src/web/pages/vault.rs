@@ -10,7 +10,10 @@ use super::{Sort, parameters};
 use crate::{
     app::App,
     error::Result,
-    model::backup::{Backup, Kind},
+    model::{
+        backup::{Backup, Kind},
+        backup_list::Filter,
+    },
     ops::{Actor, backups},
     web::{
         api_shapes,
@@ -27,6 +30,8 @@ const PAGE: u32 = 100;
 #[template(path = "vault/results.html")]
 struct Results {
     rows: Vec<(Backup, When)>,
+    /// Number of the first row, from 1.
+    first: usize,
     total: usize,
     empty_vault: bool,
     sort: Sort,
@@ -38,7 +43,7 @@ struct Results {
 #[template(path = "vault/list.html")]
 struct VaultScreen {
     results: Results,
-    filter: backups::Filter,
+    filter: Filter,
     servers: Vec<String>,
     size: String,
     stored: String,
@@ -60,12 +65,12 @@ pub(in crate::web) async fn list(
     _: Actor,
     shell: Shell,
     State(app): State<App>,
-    Query(mut filter): Query<backups::Filter>,
+    Query(mut filter): Query<Filter>,
 ) -> Result<Response> {
     // A form sends what is not chosen as an empty field.
     filter.sort = filter.sort.filter(|by| !by.is_empty());
     let asked = filter.limit;
-    let wanted = backups::Filter {
+    let wanted = Filter {
         limit: if shell.client == crate::web::client::Client::Api {
             asked
         } else {
@@ -74,8 +79,8 @@ pub(in crate::web) async fn list(
         ..filter.clone()
     };
     let page = backups::list(&app, &wanted).await?;
-    let by = filter.sort.clone().unwrap_or_else(|| "created".to_owned());
-    let descending = filter.order.as_deref().map_or(filter.sort.is_none(), |order| order == "desc");
+    let by = filter.column().as_str().to_owned();
+    let descending = filter.descending();
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let rest = parameters(&[
         ("search", &text(&filter.search)),
@@ -84,6 +89,7 @@ pub(in crate::web) async fn list(
         ("storage", &text(&filter.storage)),
         ("server", &text(&filter.server)),
         ("container", &text(&filter.container)),
+        ("state", &text(&filter.state)),
     ]);
     let from = wanted.offset.unwrap_or(0);
     let most = wanted.limit.unwrap_or(PAGE);
@@ -101,15 +107,16 @@ pub(in crate::web) async fn list(
                 .map(|backup| (shell.when(backup.created), backup))
                 .map(|(w, b)| (b, w))
                 .collect(),
+            first: from as usize + 1,
             total: page.total,
-            empty_vault: page.servers.is_empty(),
+            empty_vault: page.sums.count() == 0,
             sort: Sort { by, descending, rest },
         },
         filter,
-        servers: page.servers,
-        size: size(page.size),
-        stored: size(page.stored_size),
-        count: page.count,
+        servers: page.sums.servers(),
+        size: size(page.sums.size()),
+        stored: size(page.sums.stored_size()),
+        count: page.sums.count(),
     };
     let json = |screen: &VaultScreen| {
         let rows: Vec<_> = screen.results.rows.iter().map(|(backup, _)| api_shapes::backup(backup)).collect();

@@ -14,7 +14,9 @@ use hyper::{
     Method, Request, Response, Uri,
     body::{Body as HttpBody, Frame, Incoming},
     client::conn::http1,
-    header::{HOST, HeaderValue},
+    header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE},
+    http::request::Builder,
+    upgrade::Upgraded,
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -195,6 +197,22 @@ impl Docker {
         self.send(Method::POST, &path, Some((body, "application/x-tar")), LONG).await
     }
 
+    /// `POST` after which the connection is a stream in both directions.
+    pub(super) async fn attach(
+        &self,
+        path: &str,
+        body: &Value,
+        limit: Duration,
+    ) -> Result<TokioIo<Upgraded>, DockerError> {
+        let path = format!("/v{}{path}", self.version().await?);
+        let builder = Request::builder().method(Method::POST).uri(path);
+        let builder = builder.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp");
+        let body = Full::from(body.to_string()).map_err(|never| match never {}).boxed();
+        let answer = self.send_request(builder, Some((body, "application/json")), limit).await?;
+        let upgraded = hyper::upgrade::on(answer).await;
+        upgraded.map(TokioIo::new).map_err(|error| self.unreachable(&error))
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -202,21 +220,32 @@ impl Docker {
         body: Option<(Body, &str)>,
         limit: Duration,
     ) -> Result<Response<Incoming>, DockerError> {
-        let what = format!("{method} {}", path.split('?').next().unwrap_or(path));
+        let builder = Request::builder().method(method).uri(path);
+        // Boxed: it is part of very many futures.
+        Box::pin(self.send_request(builder, body, limit)).await
+    }
+
+    async fn send_request(
+        &self,
+        mut builder: Builder,
+        body: Option<(Body, &str)>,
+        limit: Duration,
+    ) -> Result<Response<Incoming>, DockerError> {
+        builder = builder.header(HOST, "docker");
+        let body = match body {
+            Some((body, kind)) => {
+                builder = builder.header(CONTENT_TYPE, kind);
+                body
+            }
+            None => Full::default().map_err(|never| match never {}).boxed(),
+        };
+        let request = builder.body(body).map_err(|error| DockerError::Answer(error.to_string()))?;
+        let what = format!("{} {}", request.method(), request.uri().path());
         let work = async {
-            let mut builder = Request::builder().method(method).uri(path).header("host", "docker");
-            let body = match body {
-                Some((body, kind)) => {
-                    builder = builder.header("content-type", kind);
-                    body
-                }
-                None => Full::default().map_err(|never| match never {}).boxed(),
-            };
-            let request = builder.body(body).map_err(|error| DockerError::Answer(error.to_string()))?;
             let stream = self.0.address.connect().await.map_err(|error| self.unreachable(&error))?;
             let answer = exchange(stream, request).await.map_err(|error| self.unreachable(&error))?;
             let status = answer.status().as_u16();
-            if answer.status().is_success() || status == 304 {
+            if answer.status().is_success() || matches!(status, 101 | 304) {
                 return Ok(answer);
             }
             let body = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes);

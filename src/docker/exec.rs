@@ -2,23 +2,21 @@
 //! stream closes; so each is started through a shell that first tells its
 //! number, by which it can be ended.
 
-use std::{collections::VecDeque, pin::Pin, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
-use bollard::{
-    container::LogOutput,
-    exec::{StartExecOptions, StartExecResults},
-};
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt},
+    io::{AsyncWriteExt, WriteHalf},
     time::timeout,
 };
 
 use super::{
     client::{Docker, QUICK, escape},
     error::DockerError,
+    streams::Streams,
 };
 
 /// Shells that images have, the best first. Found by trying: reading a container's files would lock it.
@@ -100,14 +98,14 @@ pub struct Process {
 pub struct Exec {
     /// What it is known by.
     pub process: Process,
-    output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
-    input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    output: Streams,
+    input: Option<Input>,
     /// Read already.
     first: VecDeque<Bytes>,
 }
 
 /// Standard input of a process.
-pub struct Input(Pin<Box<dyn AsyncWrite + Send>>);
+pub struct Input(WriteHalf<TokioIo<Upgraded>>);
 
 impl Input {
     /// Types.
@@ -186,14 +184,9 @@ impl Docker {
         }
         let made = self.post(&format!("/containers/{}/exec", escape(container)), Some(&body)).await?;
         let id = made["Id"].as_str().unwrap_or_default().to_owned();
-        let how = StartExecOptions { detach: false, tty: options.tty, output_capacity: Some(64 * 1024) };
-        let started = timeout(FIRST, self.typed().await?.start_exec(&id, Some(how))).await;
-        let started = started
-            .map_err(|_| DockerError::Timeout { what: "exec".to_owned(), seconds: FIRST.as_secs() })?
-            .map_err(|error| DockerError::of_bollard(error, self.address()))?;
-        let StartExecResults::Attached { output, input } = started else {
-            return Err(DockerError::Answer("the process has no streams".to_owned()));
-        };
+        let how = json!({ "Detach": false, "Tty": options.tty });
+        let stream = self.attach(&format!("/exec/{}/start", escape(&id)), &how, FIRST).await?;
+        let (output, input) = tokio::io::split(stream);
         let process = Process {
             id,
             shell: String::new(),
@@ -201,7 +194,12 @@ impl Docker {
             user: options.user.clone(),
             number: None,
         };
-        Ok(Exec { process, output, input: Some(input), first: VecDeque::new() })
+        Ok(Exec {
+            process,
+            output: Streams::new(output, options.tty),
+            input: Some(Input(input)),
+            first: VecDeque::new(),
+        })
     }
 
     /// How a process ended; `None` while it runs.
@@ -233,7 +231,7 @@ impl Docker {
 impl Exec {
     /// Takes its input; there is one.
     pub fn take_input(&mut self) -> Option<Input> {
-        self.input.take().map(Input)
+        self.input.take()
     }
 
     /// The next piece of output; `None` = it has ended.
@@ -241,8 +239,8 @@ impl Exec {
         if let Some(first) = self.first.pop_front() {
             return Some(Ok(first));
         }
-        let next = self.output.next().await?;
-        Some(next.map(LogOutput::into_bytes).map_err(|error| DockerError::Answer(error.to_string())))
+        let next = self.output.next().await.transpose()?;
+        Some(next.map(|piece| piece.bytes).map_err(|error| DockerError::Answer(error.to_string())))
     }
 
     /// Reads the number that [`BEGIN`] tells. Without it: what was said instead.
@@ -250,11 +248,11 @@ impl Exec {
         let mut told = BytesMut::new();
         let read = async {
             while !told.contains(&b'\n') && told.len() < 4096 && self.first.len() < 64 {
-                match self.output.next().await {
+                let next = self.output.next().await;
+                match next.map_err(|error| DockerError::Answer(error.to_string()))? {
                     // The streams are not in step: errors of the command may come before its number.
-                    Some(Ok(LogOutput::StdErr { message })) => self.first.push_back(message),
-                    Some(Ok(other)) => told.extend_from_slice(&other.into_bytes()),
-                    Some(Err(error)) => return Err(DockerError::Answer(error.to_string())),
+                    Some(piece) if piece.is_error => self.first.push_back(piece.bytes),
+                    Some(piece) => told.extend_from_slice(&piece.bytes),
                     None => break,
                 }
             }

@@ -26,6 +26,7 @@ mod renew;
 mod siblings;
 mod stacks;
 mod stats;
+mod streams;
 mod swarm;
 mod volumes;
 

@@ -19,6 +19,8 @@ use crate::{
 
 /// Consoles and commands that may be open at once.
 pub const SEATS: usize = 20;
+/// So often it is tried to end the shell of a console that was closed.
+const HANG_UPS: usize = 3;
 /// What is kept of a command's output, bytes.
 const OUTPUT: usize = 1024 * 1024;
 
@@ -92,10 +94,15 @@ impl Console {
     /// Ends the shell and what runs in it, if it has not ended by itself.
     pub async fn close(self) {
         let Self { app, actor, container, exec: Exec { process, .. }, _seat } = self;
-        if let Ok(None) = app.docker.exec_exit_code(&process).await
-            && let Err(error) = app.docker.hang_up(&process).await
-        {
-            tracing::warn!(container, %error, "the shell of a console could not be ended");
+        // More than once: a busy engine may not be in time.
+        for _ in 0..HANG_UPS {
+            let Ok(None) = app.docker.exec_exit_code(&process).await else { break };
+            if let Err(error) = app.docker.hang_up(&process).await {
+                tracing::warn!(container, %error, "the shell of a console could not be ended");
+            }
+            if exit_code(&app, &process).await.is_some() {
+                break;
+            }
         }
         let closed = containers::record(&app, &actor, "console_close", &container, None, json!({}));
         if let Err(error) = closed.await {

@@ -132,6 +132,9 @@ fn a_console_is_a_terminal() {
     let paste = "x".repeat(900);
     console.type_in(&format!("echo {paste}done\n"));
     console.see(&format!("\n{paste}done"));
+    // Bytes that would mean something on a stream without a terminal.
+    console.type_in("busybox printf '\\001\\002\\000\\000\\377\\377\\377\\377%s-bytes\\n' odd\n");
+    console.see("odd-bytes");
     console.type_in("exit 7\n");
     assert_eq!(console.told("ended")["exit_code"], 7);
     nothing_left(&web);
@@ -203,14 +206,19 @@ fn consoles_end_with_the_server_and_when_nothing_is_typed() {
     let mut console = Console::open(&app, &web, "");
     console.see("# ");
     console.type_in("while true; do echo noise; sleep 1; done\n");
+    console.see("\nnoise");
     let closed = console.told("closed");
     assert!(closed["message"].as_str().unwrap().contains("Nothing was typed for 1 minutes"), "{closed}");
     nothing_left(&web);
     let mut console = Console::open(&app, &web, "");
     console.see("# ");
     console.type_in("sleep 700\n");
+    wait_for("sleep", || processes(&web).iter().any(|line| line.contains("sleep 700")).then_some(()));
+    // A page that is open hears it while the server still runs; it answers no more afterwards.
+    let told = std::thread::spawn(move || console.told("closed"));
     let data = app.stop();
-    assert!(console.told("closed")["message"].as_str().unwrap().contains("stopping"));
+    let told = told.join().unwrap();
+    assert!(told["message"].as_str().unwrap().contains("stopping"), "{told}");
     nothing_left(&web);
     std::fs::remove_dir_all(data).unwrap();
 }

@@ -72,10 +72,8 @@ fn event(value: &Value) -> Option<Event> {
         ("container", "die") => format!("exit code {}", text(&facts["exitCode"])),
         ("container", "kill") => format!("signal {}", text(&facts["signal"])),
         ("container", "health_status") => state.to_owned(),
-        ("network", "connect" | "disconnect") => {
-            let container = text(&facts["container"]);
-            format!("container {}", container.get(..12).unwrap_or(&container))
-        }
+        // The engine tells the id only; whoever keeps the event may know the name.
+        ("network", "connect" | "disconnect") => text(&facts["container"]),
         _ => String::new(),
     };
     let name = facts["name"].as_str().filter(|name| !name.is_empty()).unwrap_or(&id);

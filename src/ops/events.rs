@@ -37,6 +37,8 @@ pub async fn collect(app: App) {
 async fn read(app: &App, last: &mut i64) -> Result<(), DockerError> {
     let mut events = app.docker.events(*last).await?;
     app.events.set_problem(None);
+    let known = app.docker.containers().await?;
+    app.events.know(known.iter().map(|container| (container.id.as_str(), container.name.as_str())));
     while let Some(event) = events.next().await? {
         // The engine's `since` includes its moment.
         if event.nanos() > *last {

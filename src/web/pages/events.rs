@@ -208,7 +208,8 @@ pub(in crate::web) async fn api(
 ) -> Result<Response> {
     let (list, total) =
         events::list(&app, &query.filter(&app, false)?, query.limit.unwrap_or(1000).clamp(1, 5500));
-    let body = json!({ "events": list, "total": total, "problem": app.events.problem() });
+    let body =
+        json!({ "events": list, "total": total, "count": list.len(), "problem": app.events.problem() });
     Ok(crate::web::shell::json_response(axum::http::StatusCode::OK, &body))
 }
 

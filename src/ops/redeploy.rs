@@ -3,7 +3,7 @@
 //! It is a run like a restore, so that a server that dies meanwhile takes it
 //! back at its next start; it does not wait in the queue.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::{
     Actor, backups,
     containers::{Details, details, record, refuse_self},
     perform::{self, failed},
-    quiesce, recovery, runs, settings, undo,
+    quiesce, recovery, restores, runs, settings, undo,
 };
 use crate::{
     app::App,
@@ -57,6 +57,17 @@ pub struct Plan {
     pub newer_image: bool,
     /// Containers that live in its network.
     pub guests: Vec<String>,
+    /// Ports it publishes, `80/tcp`, and where; without those that are at several places or in a range.
+    pub ports: Vec<(String, String)>,
+}
+
+/// What is to be different.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Fetch the image first.
+    pub pull: bool,
+    /// Other ports of this server, by the container port (`80/tcp`); an empty one = any that is free.
+    pub ports: BTreeMap<String, String>,
 }
 
 /// Looks whether it can be done, and how.
@@ -66,7 +77,18 @@ pub async fn plan(app: &App, id: &ContainerRef) -> Result<Plan> {
     let now = app.docker.image(&name).await?;
     let guests = app.docker.network_guests(&container.id).await?;
     let newer_image = now.is_some_and(|now| now["Id"] != inspect["Image"]);
-    Ok(Plan { container, image: name, newer_image, guests })
+    let ports = published(&inspect).filter_map(|(port, list)| {
+        let mut places = list.as_array()?.iter().map(|place| place["HostPort"].as_str().unwrap_or_default());
+        let first = places.next()?;
+        let one = places.all(|place| place == first) && (first.is_empty() || first.parse::<u16>().is_ok());
+        one.then(|| (port.clone(), first.to_owned()))
+    });
+    let ports = ports.collect();
+    Ok(Plan { container, image: name, newer_image, guests, ports })
+}
+
+fn published(inspect: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    inspect["HostConfig"]["PortBindings"].as_object().into_iter().flatten()
 }
 
 /// As the user gave it: the engine's list shows an id once the name means another image.
@@ -103,11 +125,17 @@ async fn checked(app: &App, id: &ContainerRef) -> Result<(Container, Value)> {
     Ok((container, inspect))
 }
 
-/// Does it; goes on when the browser that asked is gone. `pull`: fetch the image first.
-pub async fn redeploy(app: &App, actor: &Actor, id: &ContainerRef, pull: bool) -> Result<Redeployed> {
+/// Does it; goes on when the browser that asked is gone.
+pub async fn redeploy(app: &App, actor: &Actor, id: &ContainerRef, changes: Changes) -> Result<Redeployed> {
+    restores::check_ports(&changes.ports)?;
     let (container, inspect) = checked(app, id).await?;
+    if let Some(port) = changes.ports.keys().find(|port| published(&inspect).all(|(known, _)| known != *port))
+    {
+        let why = format!("{} publishes no port {port}, so it can't get another one.", container.name);
+        return Err(AppError::field("port_overrides", why));
+    }
     let (app, actor, image) = (app.clone(), actor.clone(), image_name(&inspect));
-    let task = tokio::spawn(async move { whole(&app, &actor, &container, &image, pull).await });
+    let task = tokio::spawn(async move { whole(&app, &actor, &container, &image, changes).await });
     task.await.map_err(AppError::internal)?
 }
 
@@ -116,22 +144,26 @@ async fn whole(
     actor: &Actor,
     container: &Container,
     image: &str,
-    pull: bool,
+    changes: Changes,
 ) -> Result<Redeployed> {
+    let Changes { pull, ports } = changes;
     if pull && let Err(error) = app.docker.pull(image).await {
         let text = format!("The image {image} could not be fetched, so nothing was changed: {error}");
         let details = json!({ "container_id": container.id, "pull": true });
         record(app, actor, "container_redeploy", &container.name, Some(text.clone()), details).await?;
         return Err(AppError::Impossible(text));
     }
-    let (manifest, how) = prepare(app, container, image).await?;
+    let audited = json!({ "pull": pull, "port_overrides": ports });
+    let (manifest, mut how) = prepare(app, container, image).await?;
+    how.ports = ports;
     let mut run = backups::new_run(actor, container.name.clone(), Request::Redeploy { pull });
     (run.state, run.started) = (State::Running, Some(Utc::now()));
     let (row, who) = (run.clone(), actor.clone());
     app.db
         .write(move |c| {
             db::runs::insert(c, &row)?;
-            let details = json!({ "progress_id": row.id, "pull": pull });
+            let mut details = audited;
+            details["progress_id"] = json!(row.id);
             let entry =
                 Entry { outcome: "started", details, ..who.entry("container_redeploy", &row.subject) };
             db::audit::record(c, &entry)

@@ -1,5 +1,7 @@
 //! Restores: review what one would do, request it.
 
+use std::collections::BTreeMap;
+
 use super::{
     Actor,
     backups::{self, Preview},
@@ -21,7 +23,7 @@ use crate::{
 /// What a restore would do.
 pub async fn review(app: &App, id: &BackupRef, options: &Options) -> Result<(Preview, Review)> {
     let preview = readable(app, id, Kind::Container).await?;
-    check_ports(options)?;
+    check_ports(&options.port_overrides)?;
     let review = review::review(app, &preview.backup, &preview.manifest, options).await?;
     Ok((preview, review))
 }
@@ -81,8 +83,9 @@ pub(super) fn refuse(review: &Review) -> Result<()> {
     })
 }
 
-fn check_ports(options: &Options) -> Result<()> {
-    for (container_port, host_port) in &options.port_overrides {
+/// Container ports and the ports of this server that they are to have; an empty one = any that is free.
+pub(super) fn check_ports(ports: &BTreeMap<String, String>) -> Result<()> {
+    for (container_port, host_port) in ports {
         let known = container_port.split_once('/').is_some_and(|(port, protocol)| {
             port.parse::<u16>().is_ok() && ["tcp", "udp", "sctp"].contains(&protocol)
         });

@@ -13,7 +13,18 @@ fn a_redeployed_container_keeps_its_settings_and_its_volumes() {
     let admin = app.admin();
     let (volume, network) = (bench.volume("data"), bench.network("net", &[]));
     let mount = format!("{volume}:/data");
-    let options = ["--network", network.as_str(), "-v", &mount, "-v", "/anonymous", "-e", "COLOUR=blue"];
+    let options = [
+        "--network",
+        network.as_str(),
+        "-v",
+        &mount,
+        "-v",
+        "/anonymous",
+        "-e",
+        "COLOUR=blue",
+        "-p",
+        "127.0.0.1::80",
+    ];
     let web = bench.run("web", &options, &["sleep", "5000"]);
     let before = bench.inspect(&web);
     let anonymous = |inspect: &serde_json::Value| {
@@ -42,8 +53,23 @@ fn a_redeployed_container_keeps_its_settings_and_its_volumes() {
     assert!(!names.contains(&format!("{web}-before-")), "{names}");
     let run = admin.get(&format!("/api/runs/{}", done["progress_id"].as_str().unwrap())).expect(200);
     assert_eq!((run["kind"].as_str(), run["status"].as_str()), (Some("redeploy"), Some("complete")));
-    // Once more, with the volume that has a place in the settings now.
-    admin.post(&format!("/api/container/{web}/redeploy"), &json!({})).expect(200);
+    // Once more, with the volume that has a place in the settings now, and on another port.
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free();
+    let again = |ports: serde_json::Value| {
+        admin.post(&format!("/api/container/{web}/redeploy"), &json!({ "port_overrides": ports }))
+    };
+    assert!(again(json!({ "81/tcp": "8081" })).error(400).contains("no port 81/tcp"));
+    assert!(again(json!({ "80/tcp": "http" })).error(400).contains("not a port"));
+    again(json!({ "80/tcp": port })).expect(200);
+    let bound = |inspect: &serde_json::Value| inspect["HostConfig"]["PortBindings"]["80/tcp"].clone();
+    let there = json!([{ "HostIp": "127.0.0.1", "HostPort": port.to_string() }]);
+    assert_eq!(bound(&bench.inspect(&web)), there);
+    let confirm = admin.get(&format!("/containers/{web}/redeploy"));
+    assert_eq!(confirm.attributes("[name='port-80/tcp']", "value"), [port.to_string()]);
+    let other = free().to_string();
+    assert_eq!(admin.submit_form(&confirm, "Redeploy container", &[("port-80/tcp", &other)]).status, 303);
+    assert_eq!(bound(&bench.inspect(&web))[0]["HostPort"], other);
     assert_eq!(anonymous(&before), anonymous(&bench.inspect(&web)));
 }
 

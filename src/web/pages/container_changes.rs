@@ -1,6 +1,6 @@
 //! Less common things of one container: its settings as JSON, another name, made again.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use askama::Template;
 use axum::{extract::State, response::Response};
@@ -17,7 +17,7 @@ use crate::{
     },
     ops::{
         Actor, backups, containers,
-        redeploy::{self, Plan},
+        redeploy::{self, Changes, Plan},
     },
     web::{
         client::Client,
@@ -197,6 +197,23 @@ pub(in crate::web) async fn confirm_redeploy(
 pub(in crate::web) struct RedeployInput {
     #[serde(deserialize_with = "flag")]
     pull: bool,
+    /// `{"80/tcp": "8080"}`.
+    port_overrides: Option<BTreeMap<String, Value>>,
+    /// A form's fields are called `port-80/tcp`.
+    #[serde(flatten)]
+    fields: BTreeMap<String, Value>,
+}
+
+impl RedeployInput {
+    fn changes(self) -> Changes {
+        let fields = self.fields.into_iter();
+        let fields = fields.filter_map(|(name, port)| Some((name.strip_prefix("port-")?.to_owned(), port)));
+        let ports = self.port_overrides.into_iter().flatten().chain(fields).map(|(inside, port)| {
+            let port = port.as_str().map_or_else(|| port.to_string(), |text| text.trim().to_owned());
+            (inside, port)
+        });
+        Changes { pull: self.pull, ports: ports.collect() }
+    }
 }
 
 /// `POST /containers/{id}/redeploy` and `POST /api/container/{id}/redeploy`.
@@ -207,7 +224,7 @@ pub(in crate::web) async fn redeploy(
     Path(id): Path<ContainerRef>,
     Input(input): Input<RedeployInput>,
 ) -> Result<Response> {
-    let done = redeploy::redeploy(&app, &actor, &id, input.pull).await?;
+    let done = redeploy::redeploy(&app, &actor, &id, input.changes()).await?;
     let json = json!({
         "success": true, "container_id": done.container_id, "name": done.name, "warnings": done.warnings,
         "progress_id": done.run,

@@ -204,6 +204,99 @@ fn a_restore_next_to_what_runs_is_planned_as_one_types() {
     bench.docker(&["volume", "rm", "-f", &fresh]);
 }
 
+/// A picture of one pixel.
+const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\
+    \0\0\0\nIDATx\xdach\0\0\0\x82\0\x81\xdaE\x08;\0\0\0\0IEND\xaeB`\x82";
+
+#[test]
+fn files_are_looked_at_and_several_containers_are_stopped_by_clicks() {
+    let bench = Bench::new();
+    let app = App::start();
+    let volume = bench.volume("files");
+    let folder = bench.path(&volume).join("my settings");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("app.conf"), "listen = 80\nname = caf\u{e9}\n").unwrap();
+    fs::write(folder.join("dot.png"), PIXEL).unwrap();
+    let (one, two) = (bench.run("one", &[], &[]), bench.run("two", &[], &[]));
+    let browser = Browser::open(app.address());
+    browser.sign_in();
+    look_at_files(&browser, &volume);
+    assert!(!bench.exists("volume", &volume));
+    act_on_several(&bench, &browser, &one, &two);
+}
+
+/// From the list of volumes to a file and a picture, and back; then the volume is deleted.
+fn look_at_files(browser: &Browser, volume: &str) {
+    browser.go(&format!("/volumes?search={volume}"));
+    browser.dismiss();
+    browser.click(&format!("#v-{volume} th a"));
+    browser.dismiss();
+    browser.wait_text("h1", volume);
+    browser.click("#browser tbody th a");
+    browser.wait_text("#browser .path b", "my settings");
+    assert!(browser.place().contains("path=/my%20settings"), "{}", browser.place());
+    assert_eq!(browser.texts("#browser tbody th a"), [".. Parent folder", "app.conf", "dot.png"]);
+    browser.press("app.conf");
+    browser.dismiss();
+    browser.wait_text("h1", "app.conf");
+    assert_eq!(browser.texts("#file span"), ["listen = 80", "name = caf\u{e9}"]);
+    browser.press("my settings");
+    browser.dismiss();
+    browser.press("dot.png");
+    browser.dismiss();
+    browser.wait_until("document.querySelector('img.preview').naturalWidth === 1");
+    // The first part of the path is the volume itself.
+    browser.click(".path a");
+    browser.dismiss();
+    browser.wait_until("document.querySelectorAll('#browser tbody tr').length === 1");
+    assert!(browser.failed_requests().is_empty(), "{:?}", browser.failed_requests());
+    browser.press("Delete");
+    browser.wait_until("document.querySelector('#confirm:modal')");
+    browser.fill("#typed", volume);
+    browser.press("Delete volume");
+    browser.wait_text(".toast", "is deleted");
+}
+
+/// Two are stopped; then one of two that are to start is gone meanwhile.
+fn act_on_several(bench: &Bench, browser: &Browser, one: &str, two: &str) {
+    let short = |name: &str| bench.inspect(name)["Id"].as_str().unwrap()[..12].to_owned();
+    let ids = [short(one), short(two)];
+    let common = one.trim_start_matches("one");
+    browser.go(&format!("/containers?search={common}"));
+    browser.dismiss();
+    for id in &ids {
+        browser.click(&format!("#p-{id}"));
+    }
+    // What was chosen stays chosen for the next action.
+    let ask = |button: &str, title: &str| {
+        browser.wait_text("[data-selected]", "2 selected");
+        browser.click(&format!("#bulk [name=op][value={button}]"));
+        browser.wait_until("document.querySelector('#confirm:modal')");
+        browser.wait_text("#confirm h2", title);
+        let named = browser.text("#confirm .results");
+        assert!(named.contains(one) && named.contains(two), "{named}");
+    };
+    ask("stop", "Stop 2 containers?");
+    browser.click("#confirm [type=submit]");
+    browser.wait_text("#batch-live", "All done");
+    let lines = browser.texts("#batch-live li");
+    assert!(lines[0].contains(one) && lines[1].contains(two), "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("Done")), "{lines:?}");
+    assert!(!bench.is_running(one) && !bench.is_running(two));
+    browser.click("#confirm [command=close]");
+    for id in &ids {
+        browser.wait_text(&format!("#c-{id} .state"), "Stopped");
+    }
+    ask("start", "Start 2 containers?");
+    bench.docker(&["rm", "-f", two]);
+    browser.click("#confirm [type=submit]");
+    browser.wait_text("#batch-live", "1 of 2 not done");
+    let lines = browser.texts("#batch-live li");
+    assert!(lines[0].contains(one) && lines[0].contains("Done"), "{lines:?}");
+    assert!(lines[1].contains("Not done") && lines[1].contains("not found"), "{lines:?}");
+    assert!(bench.is_running(one));
+}
+
 #[test]
 fn pages_fit_a_phone() {
     let bench = Bench::new();

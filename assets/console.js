@@ -93,7 +93,7 @@
   term.attachCustomKeyEventHandler((e) => {
     if (e.type !== 'keydown' || !e.ctrlKey || !e.shiftKey) return true;
     if (e.code === 'KeyQ') { e.preventDefault(); button.focus(); return false; }
-    if (e.code === 'KeyC') { e.preventDefault(); navigator.clipboard?.writeText(term.getSelection()); return false; }
+    if (e.code === 'KeyC') { e.preventDefault(); copyText(term.getSelection()).catch(() => {}); return false; }
     return true;
   });
   new ResizeObserver(() => fit.fit()).observe(box);

@@ -20,6 +20,8 @@ use crate::model::image::Image;
 pub struct Counts {
     /// Images.
     pub images: usize,
+    /// Bytes of all images; layers that several share are counted with each.
+    pub image_bytes: u64,
     /// Volumes.
     pub volumes: usize,
     /// Networks.
@@ -70,8 +72,13 @@ impl Docker {
     pub async fn counts(&self) -> Result<Counts, DockerError> {
         let (images, volumes, networks) =
             tokio::try_join!(self.get("/images/json"), self.volumes(), self.networks())?;
-        let images = images.as_array().map_or(0, Vec::len);
-        Ok(Counts { images, volumes: volumes.len(), networks: networks.len() })
+        let images = images.as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(Counts {
+            images: images.len(),
+            image_bytes: images.iter().filter_map(|image| image["Size"].as_u64()).sum(),
+            volumes: volumes.len(),
+            networks: networks.len(),
+        })
     }
 
     /// The raw inspect by id or name; `None` when the engine does not have it.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     backups,
     schedules::{self, View},
-    settings,
+    settings, volume_sizes,
 };
 
 pub use crate::vitals::Vitals;
@@ -37,6 +37,10 @@ pub struct Stats {
     pub containers: Vec<Container>,
     /// Number of images.
     pub images: usize,
+    /// Bytes of all images; layers that several share are counted with each.
+    pub image_bytes: u64,
+    /// Bytes of all volumes, if they were measured.
+    pub volume_bytes: Option<u64>,
     /// Number of volumes.
     pub volumes: usize,
     /// Number of networks.
@@ -110,6 +114,8 @@ pub async fn stats(app: &App, now: DateTime<Utc>) -> Result<Stats> {
         containers.iter().filter_map(|c| c.stack_info.as_ref().map(|stack| stack.name.as_str())).collect();
     Ok(Stats {
         images: counts.images,
+        image_bytes: counts.image_bytes,
+        volume_bytes: volume_sizes::now().known.map(|(sizes, _)| sizes.values().sum()),
         volumes: counts.volumes,
         networks: counts.networks,
         stacks: stacks.len(),

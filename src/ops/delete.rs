@@ -75,7 +75,7 @@ fn sort_out(
         if users.is_empty() {
             found.volumes.push(volume.to_owned());
         } else {
-            found.kept.push(format!("Volume {volume} stays: {} uses it.", users.join(", ")));
+            found.kept.push(format!("Volume {volume} stays: {}.", use_it(&users)));
         }
     }
     let images: BTreeSet<&str> = chosen.iter().map(|container| container.image_info.id.as_str()).collect();
@@ -87,7 +87,7 @@ fn sort_out(
         match image_names.get(id) {
             None => found.kept.push(format!("Image {name} is gone already.")),
             Some(_) if !users.is_empty() => {
-                found.kept.push(format!("Image {name} stays: {} uses it.", users.join(", ")));
+                found.kept.push(format!("Image {name} stays: {}.", use_it(&users)));
             }
             Some(names) if names.len() > 1 => {
                 found.kept.push(format!("Image {name} stays: it is also called {}.", names.join(", ")));
@@ -99,6 +99,16 @@ fn sort_out(
         }
     }
     found
+}
+
+/// "web and db use it"; many are not all named.
+fn use_it(users: &[&str]) -> String {
+    match users {
+        [only] => format!("{only} uses it"),
+        [first, second] => format!("{first} and {second} use it"),
+        [first, second, rest @ ..] => format!("{first}, {second} and {} more use it", rest.len()),
+        [] => "nothing uses it".to_owned(),
+    }
 }
 
 fn volumes(container: &Container) -> impl Iterator<Item = &str> {

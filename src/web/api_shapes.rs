@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::pages::containers::Row;
+use super::{format::size, pages::containers::Row};
 use crate::{
     model::{
         backup::{Backup, Trigger},
@@ -196,5 +196,7 @@ pub(super) fn dashboard(stats: &Stats) -> Value {
         "containers_qty": total, "running_containers": running, "stopped_containers": total - running,
         "images_qty": stats.images, "volumes_qty": stats.volumes, "networks_qty": stats.networks,
         "stacks_qty": stats.stacks, "backups_qty": stats.backups,
+        "total_images_size": size(stats.image_bytes), "total_volumes_size": stats.volume_bytes.map(size),
+        "total_backups_size": size(stats.size),
     })
 }

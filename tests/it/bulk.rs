@@ -53,7 +53,7 @@ fn a_browser_confirms_with_the_names_and_sees_each_result() {
     let chosen = [("op", "stop"), ("ids", one.as_str()), ("ids", two.as_str()), ("ids", idle.as_str())];
     let confirm = admin.submit("/containers", &chosen);
     assert_eq!(confirm.status, 200);
-    assert!(confirm.texts("h2").contains(&"Stop 2 containers?".to_owned()), "{:?}", confirm.texts("h2"));
+    assert!(confirm.texts("h1").contains(&"Stop 2 containers?".to_owned()), "{:?}", confirm.texts("h1"));
     let lines = confirm.texts(".results li");
     assert!(lines.iter().any(|line| line.contains(&one)) && lines.iter().any(|line| line.contains(&two)));
     assert!(lines.iter().any(|line| line.contains(&idle) && line.contains("Left out")), "{lines:?}");

@@ -71,7 +71,8 @@ fn every_page_is_well_made_for_every_caller() {
     let web = bench.run("web", &["-v", &format!("{volume}:/data"), "-p", "127.0.0.1::80"], &[]);
     let run = admin.back_up(&web);
     let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
-    let pages: [(String, Option<&str>); 24] = [
+    let network = bench.network("net", &[]);
+    let pages: [(String, Option<&str>); 41] = [
         ("/".into(), Some("containers")),
         ("/containers".into(), Some("containers")),
         (format!("/containers?search={web}"), Some("containers")),
@@ -79,6 +80,23 @@ fn every_page_is_well_made_for_every_caller() {
         (format!("/containers/{web}/backup"), None),
         (format!("/containers/{web}/logs"), Some("logs")),
         (format!("/containers/{web}/console"), Some("user")),
+        (format!("/containers/{web}/inspect"), Some("Id")),
+        (format!("/containers/{web}/rename"), None),
+        (format!("/containers/{web}/redeploy"), None),
+        ("/statistics?all=1".into(), Some("containers")),
+        ("/statistics?view=table&all=1".into(), Some("containers")),
+        ("/volumes".into(), Some("volumes")),
+        ("/volumes/-/new".into(), None),
+        (format!("/volumes/{volume}"), Some("items")),
+        (format!("/volumes/{volume}/delete"), None),
+        ("/images".into(), Some("images")),
+        ("/images/-/pull".into(), None),
+        ("/images/-/clean-up".into(), None),
+        (format!("/images/{}/delete", bench.image()), None),
+        ("/networks".into(), Some("networks")),
+        ("/networks/-/new".into(), None),
+        (format!("/networks/{network}/delete"), None),
+        ("/stacks".into(), Some("stacks")),
         ("/events".into(), Some("events")),
         (format!("/containers/{web}/delete"), None),
         (format!("/containers/{web}/kill"), None),

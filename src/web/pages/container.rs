@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use askama::Template;
 use axum::{extract::State, response::Response};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -110,7 +111,10 @@ fn container_screen(
     });
     let networks = inspect["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
     let networks = networks.map(|(name, endpoint)| {
-        let aliases = words(&endpoint["Aliases"]).join(", ");
+        // Docker adds the short id by itself.
+        let mut aliases = words(&endpoint["Aliases"]);
+        aliases.retain(|alias| details.container.id.get(..12) != Some(alias));
+        let aliases = aliases.join(", ");
         (name.clone(), text(&endpoint["IPAddress"]), text(&endpoint["Gateway"]), aliases)
     });
     let config = &inspect["Config"];
@@ -123,11 +127,21 @@ fn container_screen(
     });
     let labels = config["Labels"].as_object().into_iter().flatten();
     let limit = host["Memory"].as_u64().filter(|bytes| *bytes > 0);
-    let created = inspect["Created"].as_str().and_then(|time| time.parse().ok());
+    // What has not happened yet is in the year 1.
+    let time = |value: &Value| {
+        let at = value.as_str().and_then(|time| time.parse::<DateTime<Utc>>().ok());
+        at.filter(|at| at.timestamp() > 0).map(|at| shell.when(at).full).unwrap_or_default()
+    };
+    let state = &inspect["State"];
+    let ended = if state["Running"] == true { String::new() } else { time(&state["FinishedAt"]) };
+    let exit_code = if ended.is_empty() { String::new() } else { state["ExitCode"].to_string() };
     let facts = vec![
         ("Image", text(&config["Image"])),
         ("Image id", text(&inspect["Image"]).chars().take(19).collect()),
-        ("Created", created.map(|at| shell.when(at).full).unwrap_or_default()),
+        ("Created", time(&inspect["Created"])),
+        ("Started", time(&state["StartedAt"])),
+        ("Ended", ended),
+        ("Exit code", exit_code),
         ("Restart policy", text(&host["RestartPolicy"]["Name"])),
         ("Network mode", text(&host["NetworkMode"])),
         ("User", text(&config["User"])),

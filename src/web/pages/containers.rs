@@ -7,6 +7,7 @@ use std::{
 
 use askama::Template;
 use axum::{extract::State, response::Response};
+use chrono::DateTime;
 use serde::Deserialize;
 
 use super::{Sort, jobs::Underway, parameters};
@@ -34,6 +35,7 @@ pub(super) const STALE_DAYS: i64 = 7;
 /// A row of the list.
 pub(in crate::web) struct Row {
     pub(in crate::web) container: Container,
+    pub(in crate::web) created: Option<When>,
     pub(in crate::web) backup: Option<(When, String)>,
     /// The newest good backup is older than a week.
     pub(in crate::web) stale: bool,
@@ -48,6 +50,7 @@ impl Row {
             backup: newest.map(|backup| (shell.when(backup.created), backup.id.clone())),
             stale: newest.is_some_and(|backup| (shell.now - backup.created).num_days() >= STALE_DAYS),
             underway: None,
+            created: DateTime::from_timestamp(container.created, 0).map(|at| shell.when(at)),
             container,
         }
     }
@@ -246,7 +249,14 @@ pub(in crate::web) async fn list(
     let newest = backups::newest(&app).await?;
     let active = runs::active(&app).await?;
     let screen = screen(&shell, all, &newest, &active, filter);
-    let part = |screen: &ListScreen| render(&screen.results);
+    // With the sentence above the list, which counts.
+    let part = |screen: &ListScreen| {
+        let summary = format!(
+            "<hx-partial hx-target=\"#summary\" hx-swap=\"innerHTML\">{}</hx-partial>",
+            screen.summary
+        );
+        Ok(render(&screen.results)? + &summary)
+    };
     shell.show(&screen, part, |screen| api_shapes::containers(&screen.results.rows)).await
 }
 

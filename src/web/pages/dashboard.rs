@@ -97,6 +97,9 @@ struct DashboardScreen {
     stopped: usize,
     paused: usize,
     images: usize,
+    images_size: String,
+    /// Empty while nobody has them measured.
+    volumes_size: String,
     volumes: usize,
     networks: usize,
     stacks: usize,
@@ -209,6 +212,8 @@ pub(in crate::web) async fn show(
         stopped: count(Status::Stopped) + count(Status::Created) + count(Status::Dead),
         paused: count(Status::Paused),
         images: stats.images,
+        images_size: size(stats.image_bytes),
+        volumes_size: stats.volume_bytes.map(size).unwrap_or_default(),
         volumes: stats.volumes,
         networks: stats.networks,
         stacks: stats.stacks,

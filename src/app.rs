@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     batches::Batches,
     config::Config,
-    db::Db,
+    db::{self, Db},
     docker::{Docker, DockerError},
     error::{AppError, Result},
     events::EventLog,
@@ -104,7 +104,7 @@ impl App {
             let why = format!("The key {} can't be used: {error}", directory.join("secret.key").display());
             AppError::unavailable(why, Some(Box::new(error)))
         })?;
-        let db = Db::open(&directory.join("monkey.db"))?;
+        let db = Db::open(&db::path_in(&directory)?)?;
         let queue = Queue::open(&directory.join("queue.db")).await?;
         let zone = config.zone().map_err(|error| AppError::invalid(error.to_string()))?;
         let docker = Docker::new(&config.engine, Some(directory.clone()))?;

@@ -7,6 +7,7 @@ pub mod backups;
 pub mod channels;
 pub mod marks;
 pub mod notices;
+mod place;
 pub mod runs;
 pub mod schedule_runs;
 pub mod schedules;
@@ -29,6 +30,7 @@ use diesel::{
     r2d2::{ConnectionManager, CustomizeConnection, Pool},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+pub use place::path_in;
 use tokio::task::spawn_blocking;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");

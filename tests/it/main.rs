@@ -25,6 +25,7 @@ mod explorer;
 mod explorer_safety;
 mod faults;
 mod files;
+mod from_flask;
 mod harness;
 mod images;
 mod layer;

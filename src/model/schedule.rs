@@ -52,8 +52,15 @@ pub struct Plan {
     /// After a run, what it made is copied into the other vault.
     #[serde(default)]
     pub copy: bool,
+    /// What containers changed in their own file systems goes into the backups.
+    #[serde(default = "yes")]
+    pub include_layer: bool,
     /// What is kept, in each vault.
     pub rules: Rules,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Which containers. What is labelled `container-monkey.exclude=true` and the program's own container never are.

@@ -18,6 +18,7 @@ pub(in crate::model) fn nightly() -> Schedule {
         consistency: None,
         storage: None,
         copy: false,
+        include_layer: true,
         rules: Rules::last(7),
     };
     let made = at("2026-03-01T12:00:00");

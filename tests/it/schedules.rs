@@ -60,6 +60,7 @@ fn a_schedule_made_on_its_page_backs_up_and_cleans_up() {
         ("keep_daily", "0"),
         ("keep_weekly", "0"),
         ("keep_monthly", "0"),
+        ("include_layer", "false"),
     ];
     let page = admin.follow(&admin.submit_form(&again, "Make schedule", &good));
     assert_eq!(page.texts("h1"), ["Night"]);
@@ -95,6 +96,8 @@ fn a_schedule_made_on_its_page_backs_up_and_cleans_up() {
     let job = jobs["runs"].as_array().unwrap().iter().find(|run| run["backup_type"] == "scheduled").unwrap();
     let page = admin.get(&format!("/jobs/{}", job["id"].as_str().unwrap()));
     assert!(page.text.contains("All jobs of this scheduled run"));
+    assert!(page.texts("dt").contains(&"Changes in its own file system".to_owned()), "{}", page.text);
+    assert_eq!(admin.get("/api/schedules").expect(200)["schedules"][0]["include_layer"], false);
     app.restic(&["check"]);
 
     let confirm = admin.get(&format!("{}/delete", page_of(&admin)));

@@ -142,7 +142,7 @@ fn queue(
         container: container.to_owned(),
         consistency: schedule.plan.consistency,
         include_image: true,
-        include_layer: true,
+        include_layer: schedule.plan.include_layer,
         volumes: None,
         note: String::new(),
         storage: schedule.plan.storage,

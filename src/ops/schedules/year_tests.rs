@@ -235,6 +235,7 @@ fn schedule(name: &str, timing: Timing, selection: Selection, rules: Rules, now:
         consistency: None,
         storage: None,
         copy: false,
+        include_layer: true,
         rules,
     };
     Schedule { id: ScheduleId::generate(), enabled: true, plan, created: now, since: now }

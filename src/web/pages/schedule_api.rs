@@ -35,7 +35,7 @@ pub(super) fn schedule(view: &View) -> Value {
     let mut body = json!({
         "id": schedule.id, "name": plan.name, "enabled": schedule.enabled, "running": view.is_running(),
         "time_zone": plan.zone.name(), "consistency": plan.consistency, "storage_location": plan.storage,
-        "copy": plan.copy,
+        "copy": plan.copy, "include_layer": plan.include_layer,
         "lifecycle": plan.rules.last, "keep_hourly": plan.rules.hourly, "keep_daily": plan.rules.daily,
         "keep_weekly": plan.rules.weekly, "keep_monthly": plan.rules.monthly, "keep_yearly": plan.rules.yearly,
         "created": time(schedule.created), "next_run": view.next.map(time),

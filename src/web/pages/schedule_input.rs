@@ -52,6 +52,8 @@ pub(in crate::web) struct Input {
     storage: Option<String>,
     #[serde(deserialize_with = "switch")]
     copy: Option<bool>,
+    #[serde(deserialize_with = "switch")]
+    include_layer: Option<bool>,
     #[serde(alias = "keep_last", deserialize_with = "word")]
     lifecycle: Option<String>,
     #[serde(deserialize_with = "word")]
@@ -120,6 +122,7 @@ pub(in crate::web) struct Draft {
     pub(super) consistency: String,
     pub(super) storage: String,
     pub(super) copy: bool,
+    pub(super) include_layer: bool,
     pub(super) last: String,
     pub(super) hourly: String,
     pub(super) daily: String,
@@ -142,6 +145,7 @@ impl Draft {
             consistency: None,
             storage: None,
             copy: false,
+            include_layer: true,
             rules: Rules { daily: 7, weekly: 4, monthly: 6, ..Rules::last(3) },
         })
     }
@@ -156,6 +160,7 @@ impl Draft {
             consistency: None,
             storage: None,
             copy: false,
+            include_layer: true,
             rules: Rules::last(7),
         })
     }
@@ -190,6 +195,7 @@ impl Draft {
             consistency: plan.consistency.map(|how| how.to_string()).unwrap_or_default(),
             storage: plan.storage.map(|storage| storage.to_string()).unwrap_or_default(),
             copy: plan.copy,
+            include_layer: plan.include_layer,
             last: rules.last.to_string(),
             hourly: rules.hourly.to_string(),
             daily: rules.daily.to_string(),
@@ -224,6 +230,7 @@ impl Draft {
         self.containers = input.containers.unwrap_or(self.containers);
         self.stacks = input.stacks.unwrap_or(self.stacks);
         self.copy = input.copy.unwrap_or(self.copy);
+        self.include_layer = input.include_layer.unwrap_or(self.include_layer);
         for (field, value) in [
             (&mut self.name, input.name),
             (&mut self.kind, input.schedule_type),
@@ -290,6 +297,7 @@ impl Draft {
             consistency,
             storage,
             copy: self.copy,
+            include_layer: self.include_layer,
             rules,
         };
         for (field, why) in crate::ops::schedules::problems(&plan) {

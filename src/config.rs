@@ -78,9 +78,10 @@ pub struct Config {
     /// Address under which people reach the page, such as `https://monkey.example.org`.
     #[arg(long, env = "MONKEY_BASE_URL", global = true)]
     pub base_url: Option<String>,
-    /// Give figures to monitoring at `/metrics`.
-    #[arg(long, env = "MONKEY_METRICS", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
-    pub metrics: bool,
+    /// Whether to give figures to monitoring at `/metrics`; default: as the page's settings say.
+    #[arg(long, env = "MONKEY_METRICS", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", global = true)]
+    pub metrics: Option<bool>,
     /// Token that monitoring must send; without it nobody is asked for one. Twin: `MONKEY_METRICS_TOKEN_FILE`.
     #[arg(skip)]
     pub metrics_token: Option<Secret>,

@@ -4,20 +4,96 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::{backups, dashboard, schedules, settings};
+use serde_json::json;
+
+use super::{Actor, backups, dashboard, schedules, settings};
 use crate::{
     app::App,
-    db,
-    error::Result,
+    db::{self, audit::Entry},
+    error::{AppError, Result},
     model::{
         backup::{Backup, Kind},
         backup_list::Sums,
         run::{self, State},
         schedule_run::ScheduleRun,
+        secret::Secret,
         vault::Storage,
     },
 };
 
+/// Whether monitoring may read figures, as set on the page.
+pub(super) const ON: &str = "metrics";
+
+/// The token it must send, sealed.
+pub(super) const TOKEN: &str = "metrics.token";
+
+/// How monitoring is let in.
+#[derive(Debug)]
+pub struct Settings {
+    /// Whether it is.
+    pub on: bool,
+    /// The token that it must send; `None` = none.
+    pub token: Option<Secret>,
+    /// The environment says whether it is on; the page can't change that.
+    pub on_by_environment: bool,
+    /// The same of the token.
+    pub token_by_environment: bool,
+}
+
+/// How monitoring is let in: as the environment says, else as the page.
+pub async fn settings(app: &App) -> Result<Settings> {
+    let (on, sealed) =
+        app.db.read(|c| Ok((db::settings::get(c, ON)?.is_some(), db::settings::get(c, TOKEN)?))).await?;
+    let config = &app.config;
+    // Whoever set a token meant that not everybody gets in: one that can't be read is one that nobody knows.
+    let kept = sealed.map(|sealed| app.seal.open(TOKEN, &sealed).unwrap_or_else(crate::seal::new_key));
+    Ok(Settings {
+        on: config.metrics.unwrap_or(on),
+        token: config.metrics_token.clone().or(kept),
+        on_by_environment: config.metrics.is_some(),
+        token_by_environment: config.metrics_token.is_some(),
+    })
+}
+
+/// What a person wants of the token.
+#[derive(Debug, Clone)]
+pub enum Token {
+    /// As it is.
+    Keep,
+    /// None.
+    Forget,
+    /// This one.
+    Set(Secret),
+}
+
+/// Changes how monitoring is let in.
+pub async fn change(app: &App, actor: &Actor, on: bool, token: Token) -> Result<()> {
+    let sealed = match &token {
+        Token::Keep => None,
+        Token::Forget => Some(None),
+        Token::Set(token) => {
+            let text = token.reveal();
+            if !(8..=200).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let why = "A token has 8 to 200 letters, digits and signs, without spaces.";
+                return Err(AppError::field("token", why));
+            }
+            Some(Some(app.seal.close(TOKEN, token)))
+        }
+    };
+    let actor = actor.clone();
+    app.db
+        .write(move |c| {
+            let before = db::settings::get(c, ON)?.is_some();
+            db::settings::set(c, ON, on.then_some("1"))?;
+            if let Some(sealed) = &sealed {
+                db::settings::set(c, TOKEN, sealed.as_deref())?;
+            }
+            let details = json!({ "before": before, "after": on, "token_changed": sealed.is_some() });
+            db::audit::record(c, &Entry { details, ..actor.entry("change_settings", ON) })
+        })
+        .await?;
+    Ok(())
+}
 /// How many of the newest jobs are looked at for the last outcome of each container.
 const JOBS: u32 = 1000;
 

@@ -17,8 +17,8 @@ use super::{
         api, audit, backup_files, backups, batches, bulk, console, container, container_actions,
         container_changes, containers, copies, dashboard, events, explorer, image_pull, images, job, jobs,
         login, logs, marks, metrics, network_backups, network_create, networks, notifications, recovery_kit,
-        restores, schedule, schedule_actions, schedule_api, schedule_run, schedules, settings, stacks,
-        statistics, storage, tokens, vault, verify, volume_actions, volumes,
+        restores, schedule, schedule_actions, schedule_api, schedule_run, schedules,
+        settings, stacks, statistics, storage, tokens, vault, verify, volume_actions, volumes,
     },
     session,
 };
@@ -175,6 +175,8 @@ fn settings_pages() -> Router<App> {
         .route("/settings/account", post(settings::account))
         .route("/settings/password-rules", post(settings::rules))
         .route("/settings/server-name", post(settings::server_name))
+        .route("/settings/metrics", post(settings::metrics))
+        .route("/api/metrics/settings", get(settings::metrics_api).post(settings::metrics))
         .route("/api/change-password", post(settings::account))
         .route("/api/storage/settings", get(storage::show).post(storage::save_api))
         .route("/api/storage/test-s3", post(storage::test))

@@ -1,18 +1,24 @@
 //! What monitoring reads, and what the log says.
 
-use crate::harness::{App, Bench, Options, in_container, wait_for};
+use serde_json::json;
+
+use crate::harness::{App, Bench, Client, Options, in_container, wait_for};
 
 #[test]
 fn figures_are_there_for_who_asked_for_them_and_has_the_token() {
     let off = App::start();
     assert_eq!(off.stranger().get("/metrics").status, 404);
-    assert_eq!(off.admin().get("/metrics").status, 404);
+    let admin = off.admin();
+    assert_eq!(admin.get("/metrics").status, 404);
+    switched_on_by_its_page(&off, &admin);
 
     let bench = Bench::new();
     let options =
         Options::default().with("MONKEY_METRICS", "true").with("MONKEY_METRICS_TOKEN", "T0PSECRET-token");
     let app = App::start_with(options);
     let admin = app.admin();
+    let page = admin.get("/settings");
+    assert!(page.texts("#metrics").join(" ").contains("the environment says so"), "{}", page.text);
     let web = bench.run("web", &[], &[]);
     let done = admin.back_up(&web);
     assert_eq!(done["status"], "complete");
@@ -42,6 +48,30 @@ fn figures_are_there_for_who_asked_for_them_and_has_the_token() {
     }
     assert!(value("vault_stored_bytes{storage=\"local\"}") > 0.0);
     assert!(right.text.ends_with("# EOF\n"));
+}
+
+fn switched_on_by_its_page(app: &App, admin: &Client) {
+    let page = admin.get("/settings");
+    let short = admin.submit_form(&page, "Save monitoring", &[("enabled", "true"), ("token", "short")]);
+    assert_eq!((short.status, app.stranger().get("/metrics").status), (422, 404));
+    assert!(short.texts("#mt-e")[0].contains("8 to 200"), "{}", short.text);
+    let good = [("enabled", "true"), ("token", "T0PSECRET-page")];
+    let saved = admin.follow(&admin.submit_form(&page, "Save monitoring", &good));
+    assert_eq!(saved.texts("#metrics .good"), ["Saved"]);
+    let script = app.stranger();
+    assert_eq!(script.get("/metrics").status, 401);
+    let with = |token: &str| script.get_with("/metrics", &[("Authorization", token)]).status;
+    assert_eq!((with("Bearer T0PSECRET"), with("Bearer T0PSECRET-page")), (401, 200));
+    for text in [&saved.text, &admin.get("/api/metrics/settings").text, &admin.get("/api/audit-logs").text] {
+        assert!(!text.contains("T0PSECRET"), "{text}");
+    }
+    // It stays until it is taken away.
+    admin.post("/api/metrics/settings", &json!({ "enabled": true })).expect(200);
+    assert_eq!(script.get("/metrics").status, 401);
+    admin.post("/api/metrics/settings", &json!({ "enabled": true, "forget_token": true })).expect(200);
+    assert_eq!(script.get("/metrics").status, 200);
+    admin.post("/api/metrics/settings", &json!({ "enabled": false })).expect(200);
+    assert_eq!(script.get("/metrics").status, 404);
 }
 
 #[test]

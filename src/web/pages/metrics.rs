@@ -30,14 +30,15 @@ type Number = Family<Labels, Gauge<f64, AtomicU64>>;
 /// `GET /metrics`.
 pub(in crate::web) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<Response> {
     // Who has not asked for it does not learn that it could be.
-    if !app.config.metrics {
+    let settings = metrics::settings(&app).await?;
+    if !settings.on {
         return Err(AppError::NotFound("This address".into()));
     }
-    if let Some(token) = &app.config.metrics_token {
+    if let Some(token) = &settings.token {
         let given =
             headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         if !given.is_some_and(|given| same(given, token)) {
-            let why = "Send the token of MONKEY_METRICS_TOKEN: Authorization: Bearer …\n";
+            let why = "Send the token that is set for monitoring: Authorization: Bearer …\n";
             let headers = [(header::WWW_AUTHENTICATE, "Bearer")];
             return Ok((StatusCode::UNAUTHORIZED, headers, why).into_response());
         }

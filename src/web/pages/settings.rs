@@ -1,4 +1,4 @@
-//! Settings: the server's name, the user's name and password, the theme.
+//! Settings: the server's name, the user's name and password, monitoring, the theme.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -15,10 +15,10 @@ use crate::{
     app::App,
     error::{AppError, Result},
     model::secret::Secret,
-    ops::{Actor, settings, users},
+    ops::{Actor, metrics, settings, users},
     web::{
         client::Client,
-        input::{Input, Path, Query},
+        input::{Input, Path, Query, flag},
         session::{AuthSession, Login},
         shell::{Done, Nav, Screen, Shell, json_response, render, see_other},
     },
@@ -37,6 +37,7 @@ enum Form {
     Password,
     Username,
     Server,
+    Metrics,
 }
 
 #[derive(Template)]
@@ -46,6 +47,7 @@ struct SettingsScreen {
     username: String,
     new_username: String,
     theme: &'static str,
+    metrics: metrics::Settings,
     rules: Rules,
     /// What has just been saved.
     saved: Option<Form>,
@@ -75,6 +77,7 @@ async fn screen(app: &App, shell: &Shell, actor: &Actor) -> Result<SettingsScree
         username: actor.name.clone(),
         new_username: actor.name.clone(),
         theme: shell.theme.unwrap_or("auto"),
+        metrics: metrics::settings(app).await?,
         rules: Rules { rules: users::password_rules("") },
         saved: None,
         problems: None,
@@ -194,6 +197,59 @@ pub(in crate::web) async fn server_name(
     };
     let json = json!({ "success": true, "key": "server_name", "value": name });
     shell.done(Done::new(format!("This server is called {name}"), "/settings?saved=server", json).leaving())
+}
+
+/// How monitoring is let in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct MetricsInput {
+    #[serde(deserialize_with = "flag")]
+    enabled: bool,
+    /// A new token; empty = as it is.
+    token: Option<Secret>,
+    #[serde(deserialize_with = "flag")]
+    forget_token: bool,
+}
+
+/// `GET /api/metrics/settings`.
+pub(in crate::web) async fn metrics_api(_: Actor, State(app): State<App>) -> Result<Response> {
+    let now = metrics::settings(&app).await?;
+    Ok(json_response(StatusCode::OK, &metrics_shape(&now)))
+}
+
+fn metrics_shape(now: &metrics::Settings) -> serde_json::Value {
+    json!({
+        "enabled": now.on, "enabled_by_environment": now.on_by_environment, "token": now.token.is_some(),
+        "token_by_environment": now.token_by_environment,
+    })
+}
+
+/// `POST /settings/metrics` and `POST /api/metrics/settings`.
+pub(in crate::web) async fn metrics(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Input(input): Input<MetricsInput>,
+) -> Result<Response> {
+    let token = match input.token.filter(|token| !token.reveal().is_empty()) {
+        Some(token) => metrics::Token::Set(token),
+        None if input.forget_token => metrics::Token::Forget,
+        None => metrics::Token::Keep,
+    };
+    match metrics::change(&app, &actor, input.enabled, token).await {
+        Err(AppError::Invalid { fields, .. }) if shell.client != Client::Api => {
+            let screen = SettingsScreen {
+                problems: Some((Form::Metrics, fields)),
+                ..screen(&app, &shell, &actor).await?
+            };
+            return shell.again(&screen, StatusCode::UNPROCESSABLE_ENTITY).await;
+        }
+        changed => changed?,
+    }
+    let mut json = metrics_shape(&metrics::settings(&app).await?);
+    json["success"] = json!(true);
+    let text = "The settings for monitoring are saved";
+    shell.done(Done::new(text, "/settings?saved=metrics", json).leaving())
 }
 
 /// `GET /api/ui/settings`.

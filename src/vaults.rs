@@ -19,6 +19,8 @@ pub struct Vault {
     state: Mutex<State>,
     /// Why its storage could not be used when it was last asked.
     trouble: Mutex<Option<String>>,
+    /// Why this server's settings could not be saved in it.
+    unsaved: Mutex<Option<String>>,
     /// Held while the catalog is made equal to the vault, or backups are deleted.
     pub catalog: tokio::sync::Mutex<()>,
 }
@@ -75,6 +77,19 @@ impl Vault {
     /// Remembers whether its storage could be used.
     pub fn set_trouble(&self, trouble: Option<String>) {
         *lock(&self.trouble) = trouble;
+    }
+
+    /// Why this server's settings could not be saved in it when that was last tried.
+    pub fn unsaved(&self) -> Option<String> {
+        lock(&self.unsaved).clone()
+    }
+
+    /// Remembers whether this server's settings could be saved; true when that is news.
+    pub fn set_unsaved(&self, why: Option<String>) -> bool {
+        let mut unsaved = lock(&self.unsaved);
+        let news = *unsaved != why;
+        *unsaved = why;
+        news
     }
 }
 

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::{Connection, DbError, schema::marks, time};
+use super::{Connection, DbError, schema::marks, time, word};
 use crate::model::{
     backup::Backup,
+    saved_settings::Mark,
     vault::Storage,
     verify::{Damaged, Verified},
 };
@@ -48,6 +49,18 @@ pub(super) fn put_on(connection: &mut Connection, backups: &mut [Backup]) -> Res
         }
     }
     Ok(())
+}
+
+/// What people said of backups, of all vaults.
+pub fn said(connection: &mut Connection) -> Result<Vec<Mark>, DbError> {
+    let rows: Vec<Row> = marks::table
+        .filter(marks::pinned.eq(true).or(marks::note.is_not_null()))
+        .order((marks::storage, marks::id))
+        .select(Row::as_select())
+        .load(connection)?;
+    rows.into_iter()
+        .map(|row| Ok(Mark { storage: word(&row.storage)?, id: row.id, pinned: row.pinned, note: row.note }))
+        .collect()
 }
 
 /// Keeps what was found.

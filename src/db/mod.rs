@@ -9,6 +9,7 @@ pub mod marks;
 pub mod notices;
 mod place;
 pub mod runs;
+pub mod saved_settings;
 pub mod schedule_runs;
 pub mod schedules;
 mod schema;
@@ -63,6 +64,9 @@ pub enum DbError {
     /// A stored value is not what this version writes.
     #[error("The database holds a value this version does not understand: {0}")]
     Value(String),
+    /// What was to be written is not wanted after all, so that nothing of it was.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// A handle to the database; cheap to clone.

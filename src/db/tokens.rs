@@ -1,5 +1,7 @@
 //! API tokens.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sqlite::Sqlite};
 
@@ -61,6 +63,13 @@ pub fn all(connection: &mut Connection) -> Result<Vec<Token>, DbError> {
         .select((Row::as_select(), users::name))
         .order(api_tokens::name);
     rows.load(connection)?.into_iter().map(token).collect()
+}
+
+/// Their fingerprints, by number.
+pub fn hashes(connection: &mut Connection) -> Result<HashMap<i64, String>, DbError> {
+    let rows: Vec<(i64, String)> =
+        api_tokens::table.select((api_tokens::id, api_tokens::hash)).load(connection)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The one with this fingerprint, expired or not.

@@ -27,6 +27,12 @@ pub fn by_id(connection: &mut Connection, id: i64) -> Result<Option<User>, DbErr
     Ok(row.optional()?.map(user))
 }
 
+/// All of them, the oldest first.
+pub fn all(connection: &mut Connection) -> Result<Vec<User>, DbError> {
+    let rows = users::table.order(users::id).select(COLUMNS).load::<Row>(connection)?;
+    Ok(rows.into_iter().map(user).collect())
+}
+
 /// Whether there is any user.
 pub fn any(connection: &mut Connection) -> Result<bool, DbError> {
     Ok(users::table.count().get_result::<i64>(connection)? > 0)

@@ -21,6 +21,7 @@ pub mod progress;
 pub mod restore;
 pub mod retention;
 pub mod run;
+pub mod saved_settings;
 pub mod schedule;
 pub mod schedule_run;
 pub mod schedule_warning;

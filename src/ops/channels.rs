@@ -22,7 +22,7 @@ use crate::{
 pub(super) const SEAL: &str = "channel";
 
 /// The most channels.
-const MOST: usize = 50;
+pub(super) const MOST: usize = 50;
 
 /// What is wanted of a channel.
 #[derive(Debug, Clone)]

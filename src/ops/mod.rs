@@ -36,6 +36,7 @@ pub mod restores;
 pub mod review;
 pub mod runs;
 mod safety;
+pub mod saved_settings;
 pub mod schedules;
 pub mod settings;
 pub mod stacks;

@@ -9,7 +9,7 @@ use super::{Actor, settings, users};
 use crate::{
     app::App,
     db::{self, audit::Entry},
-    error::{AppError, Result},
+    error::Result,
     model::{
         secret::Secret,
         vault::{Access, Location, S3Credentials, S3Location, Storage},
@@ -60,19 +60,7 @@ pub async fn set_saved(app: &App, actor: &Actor) -> Result<()> {
 
 /// The kit, for who knows the password of the user that asks.
 pub async fn show(app: &App, actor: &Actor, password: &Secret) -> Result<Secret> {
-    let name = users::find(app, actor.id).await?.map_or_else(|| actor.name.clone(), |user| user.name);
-    let right = users::authenticate(app, &name, password).await?.is_some();
-    let who = actor.clone();
-    app.db
-        .write(move |c| {
-            let (outcome, error) =
-                if right { ("completed", None) } else { ("error", Some("wrong password")) };
-            db::audit::record(c, &Entry { outcome, error, ..who.entry("vault_key", "recovery kit") })
-        })
-        .await?;
-    if !right {
-        return Err(AppError::field("password", "This is not your password."));
-    }
+    users::confirm(app, actor, password, ("vault_key", "recovery kit")).await?;
     let server = settings::server_name(app).await?;
     let vaults: Vec<Access> =
         Storage::ALL.into_iter().filter_map(|storage| app.vault(storage).ok()).collect();
@@ -82,7 +70,8 @@ pub async fn show(app: &App, actor: &Actor, password: &Secret) -> Result<Secret>
 fn text(server: &str, date: &str, vaults: &[Access]) -> String {
     let mut kit = format!(
         "CONTAINER MONKEY: RECOVERY KIT OF {server}, {date}\n\nWhoever has this text can read and delete these backups. \
-         Keep it away from that server.\n"
+         Keep it away from that server.\n\nSchedules, notification channels and other settings of the server are in its vaults, too: once a vault is \
+         open on the new machine, they are offered in Settings, Saved settings.\n"
     );
     for access in vaults {
         kit.push_str(&match &access.location {
@@ -185,6 +174,7 @@ mod tests {
             "OF nas, 2026-11-26",
             "key-one",
             "key-two",
+            "Settings, Saved settings",
             "restic -r '/backups/vault' snapshots",
             "restic -r 's3:https://s3.eu-central-1.amazonaws.com/backups/monkey' snapshots",
             r"export AWS_SECRET_ACCESS_KEY='it'\''s secret'",

@@ -9,7 +9,7 @@ use crate::{
     error::{AppError, Result},
 };
 
-const SERVER_NAME: &str = "server_name";
+pub(super) const SERVER_NAME: &str = "server_name";
 
 /// The server's name: set on the page, else configured, else the host's.
 pub async fn server_name(app: &App) -> Result<String> {

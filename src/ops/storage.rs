@@ -276,6 +276,7 @@ pub async fn disconnect(app: &App, actor: &Actor) -> Result<()> {
         .write(move |c| {
             let known = db::backups::ids(c, Storage::S3)?;
             db::backups::replace_all(c, Storage::S3, &known, &[])?;
+            db::saved_settings::set(c, Storage::S3, &[])?;
             let details = json!({ "location": place, "disconnected": true });
             db::audit::record(c, &Entry { details, ..actor.entry("change_storage", "s3") })
         })

@@ -64,6 +64,27 @@ pub async fn authenticate(app: &App, name: &str, password: &Secret) -> Result<Op
     Ok(user.filter(|_| right))
 }
 
+/// Makes sure that the person who asks knows its password, before something secret is shown. Notes it in the audit log,
+/// either way, as this operation with this target.
+pub(super) async fn confirm(
+    app: &App,
+    actor: &Actor,
+    password: &Secret,
+    (operation, target): (&'static str, &'static str),
+) -> Result<()> {
+    let name = find(app, actor.id).await?.map_or_else(|| actor.name.clone(), |user| user.name);
+    let right = authenticate(app, &name, password).await?.is_some();
+    let who = actor.clone();
+    app.db
+        .write(move |c| {
+            let (outcome, error) =
+                if right { ("completed", None) } else { ("error", Some("wrong password")) };
+            db::audit::record(c, &Entry { outcome, error, ..who.entry(operation, target) })
+        })
+        .await?;
+    if right { Ok(()) } else { Err(AppError::field("password", "This is not your password.")) }
+}
+
 /// Notes a sign-in, or a failed one, in the audit log.
 pub async fn record_login(app: &App, name: &str, address: &str, worked: bool) -> Result<()> {
     let (name, address) = (name.chars().take(100).collect::<String>(), address.to_owned());

@@ -121,11 +121,17 @@ pub async fn refresh(app: &App, storage: Storage) -> Result<usize, Failure> {
     let answer = app.ask_vault(storage, Task::List).await;
     let trouble = answer.as_ref().err().filter(|failure| failure.kind == FailureKind::Storage);
     app.vaults.of(storage).set_trouble(trouble.map(|failure| failure.message.clone()));
-    let Answer::List(list) = answer? else {
+    let Answer::List { backups: list, settings } = answer? else {
         return Err(unexpected());
     };
     let count = list.len();
-    app.db.write(move |c| db::backups::replace_all(c, storage, &known, &list)).await.map_err(failed)?;
+    app.db
+        .write(move |c| {
+            db::backups::replace_all(c, storage, &known, &list)?;
+            db::saved_settings::set(c, storage, &settings)
+        })
+        .await
+        .map_err(failed)?;
     Ok(count)
 }
 

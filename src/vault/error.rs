@@ -56,6 +56,15 @@ pub enum VaultError {
     /// A backup is not what it should be.
     #[error("The backup can't be used: {0}")]
     Broken(String),
+    /// Settings in a format of a later version.
+    #[error(
+        "These settings were saved by Container Monkey {program}, in a format that this version does not know. Update this \
+         server first."
+    )]
+    NewerSettings {
+        /// The version that wrote them.
+        program: String,
+    },
     /// The server did not allow it.
     #[error("The restore was stopped before anything was replaced.")]
     Refused,

@@ -5,17 +5,21 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use rustic_core::{CheckOptions, repofile::SnapshotFile};
 
-use super::{MANIFEST, TAG, Vault, error::VaultError, settled};
+use super::{MANIFEST, TAG, Vault, error::VaultError, settings, settled};
 use crate::model::{
     backup::{Backup, ItemState, Meta, State, Trigger},
     manifest::{IMAGE_DIR, Manifest},
+    saved_settings::Saved,
     vault::Storage,
 };
 
 impl Vault {
     /// All backups, newest first. Reads only the snapshots' own files.
     pub fn list(&self) -> Result<Vec<Backup>, VaultError> {
-        let snapshots = self.snapshots()?;
+        Ok(self.backups_of(&self.snapshots()?))
+    }
+
+    fn backups_of(&self, snapshots: &[SnapshotFile]) -> Vec<Backup> {
         // A worker that was killed between writing the outcome and removing the unfinished
         // snapshot leaves both.
         let replaced: HashSet<_> = snapshots.iter().filter_map(|snapshot| snapshot.original).collect();
@@ -26,7 +30,14 @@ impl Vault {
             .filter_map(|snapshot| backup(snapshot, storage))
             .collect();
         list.sort_by_key(|backup: &Backup| std::cmp::Reverse(backup.created));
-        Ok(list)
+        list
+    }
+
+    /// All backups and all settings of servers, each newest first.
+    pub fn contents(&self) -> Result<(Vec<Backup>, Vec<Saved>), VaultError> {
+        let snapshots = self.snapshots()?;
+        let settings = settings::saved(&snapshots, self.access.location.storage());
+        Ok((self.backups_of(&snapshots), settings))
     }
 
     /// All snapshots, those of other programs too.

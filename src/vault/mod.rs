@@ -14,6 +14,7 @@ mod image;
 mod list;
 mod node;
 mod prune;
+mod settings;
 mod source;
 mod stage;
 mod store;

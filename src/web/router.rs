@@ -17,7 +17,7 @@ use super::{
         api, audit, backup_files, backups, batches, bulk, console, container, container_actions,
         container_changes, containers, copies, dashboard, events, explorer, image_pull, images, job, jobs,
         login, logs, marks, metrics, network_backups, network_create, networks, notifications, recovery_kit,
-        restores, schedule, schedule_actions, schedule_api, schedule_run, schedules,
+        restores, saved_settings, schedule, schedule_actions, schedule_api, schedule_run, schedules,
         settings, stacks, statistics, storage, tokens, vault, verify, volume_actions, volumes,
     },
     session,
@@ -170,6 +170,12 @@ fn settings_pages() -> Router<App> {
         .route("/settings/vault-key/saved", post(recovery_kit::saved))
         .route("/api/vault-key", get(recovery_kit::show).post(recovery_kit::reveal))
         .route("/api/vault-key/saved", post(recovery_kit::saved))
+        .route("/settings/saved", get(saved_settings::list).post(saved_settings::save))
+        .route("/settings/saved/download", post(saved_settings::download))
+        .route("/settings/saved/{id}", get(saved_settings::review).post(saved_settings::restore))
+        .route("/api/saved-settings", get(saved_settings::list).post(saved_settings::save))
+        .route("/api/saved-settings/download", post(saved_settings::download))
+        .route("/api/saved-settings/{id}", get(saved_settings::review).post(saved_settings::restore))
         .route("/settings/tokens", get(tokens::list).post(tokens::create))
         .route("/settings/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
         .route("/settings/account", post(settings::account))

@@ -12,6 +12,7 @@ use crate::model::{
     manifest::{ImageRecord, Manifest},
     names::ScheduleId,
     progress::{Note, Progress},
+    saved_settings::{Saved, Settings},
     vault::{Access, Location, Storage},
     verify::{Part, Verified},
 };
@@ -35,7 +36,7 @@ pub enum Task {
     Create,
     /// See whether the vault's bucket lets us do what a vault needs. Answer: [`Answer::Done`].
     TryStorage,
-    /// List all backups. Answer: [`Answer::List`].
+    /// List all backups and saved settings. Answer: [`Answer::List`].
     List,
     /// Read one backup's manifest. Answer: [`Answer::Manifest`].
     Manifest {
@@ -46,6 +47,13 @@ pub enum Task {
     Forget {
         /// The backups.
         backups: Vec<String>,
+    },
+    /// Save a server's settings, unless these are there already. Answer: [`Answer::SettingsList`].
+    SaveSettings(Box<Settings>),
+    /// Read settings. Answer: [`Answer::Settings`].
+    ReadSettings {
+        /// Id of their snapshot.
+        id: String,
     },
     /// Free space. Answer: [`Answer::Pruned`].
     Prune,
@@ -232,6 +240,8 @@ impl Task {
             | Self::List
             | Self::Manifest { .. }
             | Self::Forget { .. }
+            | Self::SaveSettings(_)
+            | Self::ReadSettings { .. }
             | Self::Prune
             | Self::Copy { .. }
             | Self::Verify { .. }
@@ -328,8 +338,17 @@ pub enum Gate {
 pub enum Answer {
     /// Done, nothing to tell.
     Done,
-    /// All backups.
-    List(Vec<Backup>),
+    /// All that is in the vault.
+    List {
+        /// Backups, newest first.
+        backups: Vec<Backup>,
+        /// Settings of servers, newest first.
+        settings: Vec<Saved>,
+    },
+    /// All settings that are in the vault, newest first.
+    SettingsList(Vec<Saved>),
+    /// Settings of a server.
+    Settings(Box<Settings>),
     /// The manifest.
     Manifest(Box<Manifest>),
     /// The backup, as the vault lists it.

@@ -132,7 +132,12 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
     }
     let vault = Vault::open(access)?;
     match &order.task {
-        Task::List => Ok(Answer::List(vault.list()?)),
+        Task::List => {
+            let (backups, settings) = vault.contents()?;
+            Ok(Answer::List { backups, settings })
+        }
+        Task::SaveSettings(settings) => Ok(Answer::SettingsList(vault.save_settings(settings)?)),
+        Task::ReadSettings { id } => Ok(Answer::Settings(Box::new(vault.read_settings(id)?))),
         Task::Manifest { backup } => Ok(Answer::Manifest(Box::new(vault.manifest(backup)?))),
         Task::Forget { backups } => {
             vault.forget(backups)?;
@@ -169,6 +174,7 @@ impl From<VaultError> for Failure {
             VaultError::WrongPassword => FailureKind::WrongKey,
             VaultError::Foreign { .. } => FailureKind::Foreign,
             VaultError::NoBackup { .. } => FailureKind::BackupMissing,
+            VaultError::NewerSettings { .. } => FailureKind::Other,
             _ => FailureKind::Vault,
         };
         let detail = crate::error::chain(&error);

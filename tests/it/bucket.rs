@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Bench, Bucket, Client, Fault, Options, PASSWORD, SECRET_KEY, in_container};
+use crate::harness::{
+    App, Bench, Bucket, Client, Fault, Options, PASSWORD, Receiver, SECRET_KEY, in_container,
+};
 
 fn key(app: &App) -> String {
     fs::read_to_string(app.data().join("config/vault.key")).unwrap().trim().to_owned()
@@ -237,6 +239,9 @@ fn a_container_moves_to_a_blank_machine_with_the_recovery_kit() {
     }
     let list = admin.get("/api/backups?storage=s3").expect(200);
     assert_eq!(list["total"], 1, "{list}");
+    let receiver = Receiver::start();
+    let schedule = set_up(&admin, &receiver, &web);
+    bucket.restic(&key(&app), &["check", "--read-data"]);
 
     // The kit is for who knows the password, reminds until it is put away, and again when a vault changes.
     let reminder = "Your recovery kit is not saved yet";
@@ -271,4 +276,86 @@ fn a_container_moves_to_a_blank_machine_with_the_recovery_kit() {
     let list = admin.get("/api/backups").expect(200);
     assert_eq!(list["total"], 1);
     restored(&admin, &bench, &json!({ "backup_id": list["backups"][0]["id"] }), &web, "moved");
+    settings_come_back(&admin, &receiver, &schedule);
+    assert!(blank.logged(HOOK).is_none());
+}
+
+/// What only the server of a channel may see.
+const HOOK: &str = "T0PSECRET";
+
+/// Makes what a server has settings for, and saves them in its vaults; the schedule's id.
+fn set_up(admin: &Client, receiver: &Receiver, container: &str) -> String {
+    let plan = json!({
+        "name": "Nightly", "schedule_type": "daily", "hour": 3, "minute": 0, "lifecycle": 7,
+        "selection": "named", "containers": [container], "storage": "s3",
+    });
+    let made = admin.post("/api/schedules", &plan).expect(200);
+    let schedule = made["schedule"]["id"].as_str().unwrap().to_owned();
+    // In a container the program does not see this receiver.
+    if !in_container() {
+        let url = format!("generic+http://127.0.0.1:{}/{HOOK}", receiver.port);
+        let channel = json!({ "url": url, "name": "Phone", "schedule": schedule });
+        admin.post("/api/notifications", &channel).expect(201);
+    }
+    let copy = admin.get("/api/backups?storage=s3").expect(200)["backups"][0]["id"].clone();
+    admin.post(&format!("/api/backup/s3:{}/pin", copy.as_str().unwrap()), &json!({})).expect(200);
+
+    let before = admin.get("/api/saved-settings").expect(200);
+    assert_eq!((&before["vaults"][1]["newest"], &before["settings"]), (&Value::Null, &json!([])));
+    let saved = admin.post("/api/saved-settings", &json!({})).expect(200);
+    assert_eq!(saved["storage_locations"], json!(["local", "s3"]));
+    // Once more saves nothing, for nothing has changed.
+    admin.post("/api/saved-settings", &json!({})).expect(200);
+    let after = admin.get("/api/saved-settings").expect(200);
+    assert_eq!(after["settings"].as_array().unwrap().len(), 2, "{after}");
+    assert!(after["vaults"].as_array().unwrap().iter().all(|vault| vault["current"] == true), "{after}");
+    assert_eq!(after["offer"], Value::Null, "its own are not offered");
+    // They are no backups.
+    admin.post("/api/vaults/s3/refresh", &json!({})).expect(200);
+    assert_eq!(admin.get("/api/backups?storage=s3").expect(200)["total"], 1);
+
+    // As a file, for who knows the password.
+    let download =
+        |password: &str| admin.post("/api/saved-settings/download", &json!({ "password": password }));
+    assert!(download("guess").error(400).contains("not your password"));
+    let file = download(PASSWORD);
+    assert_eq!(file.header("cache-control"), Some("no-store"));
+    let file = file.expect(200);
+    assert_eq!((&file["format"], &file["schedules"][0]["plan"]["name"]), (&json!(1), &json!("Nightly")));
+    schedule
+}
+
+fn settings_come_back(admin: &Client, receiver: &Receiver, schedule: &str) {
+    let offer = admin.get("/api/saved-settings").expect(200)["offer"].clone();
+    assert_eq!((&offer["server_name"], &offer["schedules"]), (&json!("test-server"), &json!(1)));
+    assert!(admin.get("/settings/storage").text.contains("Settings of test-server are in the vault"));
+    let address = format!("/api/saved-settings/{}", offer["id"].as_str().unwrap());
+    let review = admin.get(&address).expect(200);
+    assert_eq!(review["review"]["schedules"]["items"][0]["change"], "new", "{review}");
+    assert_eq!((&review["elsewhere"], &review["review"]["run"]["suggested"]), (&json!(true), &json!(false)));
+    assert!(!review.to_string().contains(HOOK) && !review.to_string().contains(SECRET_KEY), "{review}");
+    assert_eq!(admin.get("/api/schedules").expect(200)["schedules"], json!([]), "so far nothing has changed");
+
+    // By its form: what is ticked there, and the API tokens not.
+    let page = admin.get(&address.replace("/api/saved-settings", "/settings/saved"));
+    assert_eq!(page.texts("h1"), ["Settings of test-server"]);
+    let done = admin.submit_form(&page, "Restore", &[]);
+    assert_eq!(done.status, 303, "{}", done.text);
+    let found = admin.get(&format!("/api/schedules/{schedule}")).expect(200);
+    assert_eq!((&found["name"], &found["enabled"]), (&json!("Nightly"), &json!(false)));
+    let pinned = admin.get("/api/backups?storage=s3").expect(200)["backups"][0]["pinned"].clone();
+    assert_eq!(pinned, true);
+    if !in_container() {
+        let channel = admin.get("/api/notifications").expect(200)["channels"][0].clone();
+        assert_eq!((&channel["name"], &channel["schedule"]), (&json!("Phone"), &json!(schedule)));
+        receiver.take();
+        admin.post(&format!("/api/notifications/{}/test", channel["id"]), &json!({})).expect(200);
+        assert_eq!(receiver.take()[0].path, format!("/{HOOK}"), "its secret came along");
+    }
+    // Once more finds all of it here.
+    let again = admin.post(&address, &json!({})).expect(200);
+    assert_eq!((&again["schedules"], &again["channels"]), (&json!([]), &json!([])), "{again}");
+    assert_eq!(admin.get("/api/saved-settings").expect(200)["offer"], Value::Null);
+    let log = admin.get("/api/audit-logs?operation_type=restore_settings").expect(200);
+    assert!(log.to_string().contains("Nightly") && !log.to_string().contains(HOOK), "{log}");
 }

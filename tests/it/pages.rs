@@ -72,7 +72,7 @@ fn every_page_is_well_made_for_every_caller() {
     let run = admin.back_up(&web);
     let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
     let network = bench.network("net", &[]);
-    let pages: [(String, Option<&str>); 41] = [
+    let pages: [(String, Option<&str>); 42] = [
         ("/".into(), Some("containers")),
         ("/containers".into(), Some("containers")),
         (format!("/containers?search={web}"), Some("containers")),
@@ -110,6 +110,7 @@ fn every_page_is_well_made_for_every_caller() {
         (format!("/jobs/{job}"), Some("progress_id")),
         ("/settings".into(), Some("server_name")),
         ("/settings/tokens".into(), Some("tokens")),
+        ("/settings/saved".into(), Some("vaults")),
         ("/settings/notifications".into(), Some("channels")),
         ("/audit".into(), Some("logs")),
         ("/audit/chain".into(), Some("intact")),

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The most schedules.
-const MOST: usize = 200;
+pub(super) const MOST: usize = 200;
 
 /// A schedule with what is known now.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ pub(super) struct Words {
 }
 
 /// Operation, icon, name in the filter, words before the target.
-const KNOWN: [(&str, &str, &str, &str); 54] = [
+const KNOWN: [(&str, &str, &str, &str); 57] = [
     ("backup_manual", "archive", "Manual backups", "Backup of"),
     ("backup_scheduled", "calendar-clock", "Scheduled backups", "Scheduled backup of"),
     ("restore", "archive-restore", "Restores", "Restore of"),
@@ -33,6 +33,9 @@ const KNOWN: [(&str, &str, &str, &str); 54] = [
     ("change_settings", "settings", "Changed settings", "Change of the setting"),
     ("change_storage", "hard-drive", "Changed storage", "Change of the storage"),
     ("vault_key", "key-round", "Shown vault keys", "Vault key shown"),
+    ("save_settings", "save", "Saved settings", "Settings saved in the vault:"),
+    ("download_settings", "download", "Downloaded settings", "Settings downloaded"),
+    ("restore_settings", "archive-restore", "Restored settings", "Settings brought back of"),
     ("token_create", "webhook", "New API tokens", "New API token"),
     ("token_revoke", "webhook", "Revoked API tokens", "API token revoked:"),
     ("channel_create", "bell", "New notification channels", "New notification channel"),

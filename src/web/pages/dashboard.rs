@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{
     jobs,
+    saved_settings::Offer,
     schedules::{slot, until},
 };
 use crate::{
@@ -117,6 +118,7 @@ struct DashboardScreen {
     /// Schedules that did not run.
     warnings: Vec<String>,
     schedules: usize,
+    offer: Option<Offer>,
     /// When the next one runs, how long that is, its name and address.
     next: Option<(String, String, String, ScheduleId)>,
 }
@@ -240,6 +242,7 @@ pub(in crate::web) async fn show(
             .map(Warning::words)
             .collect(),
         schedules: stats.schedules.len(),
+        offer: Offer::find(&app, &shell).await?,
         next: next(&shell, &stats.schedules),
     };
     shell.show(&screen, render, |_| json!(json)).await

@@ -31,6 +31,7 @@ pub(super) mod networks;
 pub(super) mod notifications;
 pub(super) mod recovery_kit;
 pub(super) mod restores;
+pub(super) mod saved_settings;
 pub(super) mod schedule;
 pub(super) mod schedule_actions;
 pub(super) mod schedule_api;

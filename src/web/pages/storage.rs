@@ -11,6 +11,7 @@ use axum::{
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use super::saved_settings::Offer;
 use crate::{
     app::App,
     error::{AppError, Result},
@@ -167,6 +168,7 @@ struct StorageScreen {
     secret_kept: bool,
     tested: Option<u128>,
     problems: BTreeMap<String, String>,
+    offer: Option<Offer>,
 }
 
 impl StorageScreen {
@@ -185,7 +187,7 @@ impl Screen for StorageScreen {
     }
 }
 
-async fn screen(app: &App) -> Result<StorageScreen> {
+async fn screen(app: &App, shell: &Shell) -> Result<StorageScreen> {
     let settings = storage::settings(app);
     let held = |wanted: Storage| async move {
         let sums = backups::sums(app).await?.of(wanted);
@@ -207,6 +209,7 @@ async fn screen(app: &App) -> Result<StorageScreen> {
         ),
         tested: None,
         problems: BTreeMap::new(),
+        offer: Offer::find(app, shell).await?,
     })
 }
 
@@ -223,7 +226,7 @@ fn shape(screen: &StorageScreen) -> Value {
 
 /// `GET /settings/storage` and `GET /api/storage/settings`.
 pub(in crate::web) async fn show(_: Actor, shell: Shell, State(app): State<App>) -> Result<Response> {
-    let screen = screen(&app).await?;
+    let screen = screen(&app, &shell).await?;
     shell.show(&screen, render, shape).await
 }
 
@@ -234,7 +237,7 @@ async fn again(app: &App, shell: &Shell, form: Form, error: AppError) -> Result<
         let message = fields.values().cloned().collect::<Vec<_>>().join(" ");
         return Err(AppError::Invalid { message, fields });
     }
-    let screen = StorageScreen { form, problems: fields, ..screen(app).await? };
+    let screen = StorageScreen { form, problems: fields, ..screen(app, shell).await? };
     shell.again(&screen, StatusCode::UNPROCESSABLE_ENTITY).await
 }
 
@@ -255,7 +258,7 @@ pub(in crate::web) async fn test(
             Ok(json_response(StatusCode::OK, &json!({ "success": true, "message": message })))
         }
         Ok(took) => {
-            let screen = StorageScreen { form, tested: Some(took), ..screen(&app).await? };
+            let screen = StorageScreen { form, tested: Some(took), ..screen(&app, &shell).await? };
             if shell.client == Client::Fragment {
                 return Ok(Html(render(&screen)?).into_response());
             }
@@ -295,6 +298,7 @@ fn words(connected: Connected) -> String {
 /// `POST /api/storage/settings`: the bucket, if one is named, then where new backups go.
 pub(in crate::web) async fn save_api(
     actor: Actor,
+    shell: Shell,
     State(app): State<App>,
     Input(form): Input<Form>,
 ) -> Result<Response> {
@@ -306,7 +310,7 @@ pub(in crate::web) async fn save_api(
     if let Some(chosen) = chosen {
         storage::choose(&app, &actor, chosen).await?;
     }
-    let mut body = shape(&screen(&app).await?);
+    let mut body = shape(&screen(&app, &shell).await?);
     body["success"] = json!(true);
     body["message"] = json!(message);
     Ok(json_response(StatusCode::OK, &body))

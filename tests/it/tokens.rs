@@ -39,6 +39,8 @@ fn a_token_may_what_its_scope_says_and_nothing_else() {
         "/api/statistics",
         "/api/dashboard-stats",
         "/api/volumes",
+        "/api/notifications",
+        "/api/saved-settings",
     ] {
         for token in [&read, &operate, &all] {
             allowed(token, get(&script, path, token), path);
@@ -75,6 +77,11 @@ fn a_token_may_what_its_scope_says_and_nothing_else() {
     let done = admin.finished(asked["progress_id"].as_str().unwrap());
     assert_eq!(done["status"], "complete");
     assert_eq!(done["user"], "admin (token operate)");
+    // Which files there are, not what is in them.
+    let files = format!("/api/backup/{}/files?path={web}", done["backup_id"].as_str().unwrap());
+    assert!(get(&script, &files, &read).expect(200).to_string().contains("backup.json"));
+    let content = files.replace("/files?", "/file?") + "/backup.json";
+    assert!(!get(&script, &content, &operate).error(403).contains("hunter2"));
     for path in
         [format!("/api/container/{web}/exec"), "/api/restore-backup".to_owned(), "/api/tokens".to_owned()]
     {

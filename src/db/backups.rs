@@ -40,7 +40,10 @@ pub fn matching(
     let mut rows: Vec<String> = query().filter(backups::filename.eq(name)).load(connection)?;
     let hex = name.len() >= 8 && name.bytes().all(|b| b.is_ascii_hexdigit());
     if rows.is_empty() && hex {
-        rows = query().filter(backups::id.like(format!("{name}%"))).load(connection)?;
+        // All that begin with it, as an index finds them: no digit comes after “f”.
+        let first = name.to_ascii_lowercase();
+        let end = format!("{first}g");
+        rows = query().filter(backups::id.ge(first)).filter(backups::id.lt(end)).load(connection)?;
     }
     let mut found: Vec<Backup> = rows.iter().map(|row| json(row)).collect::<Result<_, _>>()?;
     found.dedup_by(|later, first| later.id == first.id);

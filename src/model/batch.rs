@@ -3,10 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    backup::words,
-    names::{ContainerRef, RunId},
-};
+use super::{backup::words, names::RunId};
 
 /// One request for several things.
 #[derive(Debug, Clone)]
@@ -28,9 +25,9 @@ pub struct Batch {
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Item {
-    /// Full id of the container, as far as it was found.
+    /// Full id of the container or backup, as far as it was found.
     pub id: String,
-    /// Name of the container, network or volume.
+    /// Name of the container, network, volume or backup.
     pub name: String,
     /// How far it is.
     pub state: ItemState,
@@ -77,8 +74,8 @@ impl Item {
     }
 
     /// One that is not even begun.
-    pub fn refused(wanted: &ContainerRef, why: String) -> Self {
-        Self { state: ItemState::Failed, text: why, ..Self::waiting("", wanted.as_str()) }
+    pub fn refused(wanted: &str, why: String) -> Self {
+        Self { state: ItemState::Failed, text: why, ..Self::waiting("", wanted) }
     }
 }
 

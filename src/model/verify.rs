@@ -9,12 +9,27 @@ use super::vault::Storage;
 pub struct VerifyRequest {
     /// The vault.
     pub storage: Storage,
-    /// Only this backup, with all its data.
-    #[serde(default)]
-    pub backup: Option<String>,
+    /// Only these backups, with all their data; empty = all there are.
+    #[serde(default, alias = "backup", deserialize_with = "none_one_or_many")]
+    pub backups: Vec<String>,
     /// How much of the vault's data is read, percent; 0 = none.
     #[serde(default)]
     pub percent: u32,
+}
+
+/// What an earlier version wrote, too: one backup, or `null` for all.
+fn none_one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Ids {
+        Many(Vec<String>),
+        One(String),
+    }
+    Ok(match Option::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Ids::One(id)) => vec![id],
+        Some(Ids::Many(ids)) => ids,
+    })
 }
 
 /// A share of the vault's data: number `turn` of `of`. All turns together are all data.
@@ -72,6 +87,15 @@ impl Damaged {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_of_earlier_versions_are_understood() {
+        let ids = |text: &str| serde_json::from_str::<VerifyRequest>(text).unwrap().backups;
+        assert_eq!(ids(r#"{"storage":"local","backup":null,"percent":10}"#), [""; 0]);
+        assert_eq!(ids(r#"{"storage":"local","percent":10}"#), [""; 0]);
+        assert_eq!(ids(r#"{"storage":"s3","backup":"ab","percent":100}"#), ["ab"]);
+        assert_eq!(ids(r#"{"storage":"s3","backups":["ab","cd"],"percent":100}"#), ["ab", "cd"]);
+    }
 
     #[test]
     fn turns_go_round_and_leave_nothing_out() {

@@ -137,7 +137,7 @@ fn asked(run: &Run) -> Value {
             json!({ "progress_id": run.id, "from": request.from, "to": request.to, "what": request.what })
         }
         Request::Verify(request) => {
-            json!({ "progress_id": run.id, "backup_id": request.backup, "percent": request.percent })
+            json!({ "progress_id": run.id, "backup_ids": request.backups, "percent": request.percent })
         }
         Request::NetworkBackup(_) | Request::Prune { .. } | Request::Redeploy { .. } => {
             json!({ "progress_id": run.id })
@@ -207,13 +207,6 @@ pub async fn preview(app: &App, id: &BackupRef) -> Result<Preview> {
         },
     };
     Ok(Preview::of(backup, manifest))
-}
-
-/// Deletes a backup from the vault and the catalog.
-pub async fn delete(app: &App, actor: &Actor, id: &BackupRef) -> Result<()> {
-    let backup = get(app, id).await?;
-    let name = backup.filename();
-    vaults::forget(app, actor, backup.storage, vec![backup.id], &[name]).await
 }
 
 /// Reads the lists of all vaults that are set up again; returns how many backups they hold.

@@ -79,7 +79,8 @@ pub async fn begin(app: &App, actor: &Actor, ids: &[ContainerRef], wish: Wish, b
     }
     let (all, chosen, unknown) = choose(app, ids).await?;
     let items = chosen.iter().map(|container| Item::waiting(&container.id, &container.name));
-    let items: Vec<_> = items.chain(unknown.iter().map(|(id, why)| Item::refused(id, why.clone()))).collect();
+    let items: Vec<_> =
+        items.chain(unknown.iter().map(|(id, why)| Item::refused(id.as_str(), why.clone()))).collect();
     let id = app.batches.begin(wish.title(items.len()), back.to_owned(), items);
     tokio::spawn(work(app.clone(), actor.clone(), id.clone(), all, chosen, wish));
     Ok(id)

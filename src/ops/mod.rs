@@ -13,6 +13,7 @@ pub mod containers;
 pub mod copies;
 pub mod dashboard;
 pub mod delete;
+pub mod deletions;
 pub mod events;
 pub mod files;
 mod host_paths;

@@ -1,13 +1,11 @@
 //! The vault as a whole: there at start, listed, freed of what is not needed.
 
-use std::time::Duration;
-
-use serde_json::json;
+use std::{collections::HashSet, time::Duration};
 
 use crate::{
     app::App,
-    db::{self, audit::Entry},
-    error::{AppError, Result},
+    db,
+    error::Result,
     model::vault::Storage,
     vaults::State,
     worker::order::{Answer, Failure, FailureKind, Task},
@@ -135,6 +133,12 @@ pub async fn refresh(app: &App, storage: Storage) -> Result<usize, Failure> {
     Ok(count)
 }
 
+/// Ids of the backups that are in the vault now.
+pub(super) async fn ids(app: &App, storage: Storage) -> Result<HashSet<String>, Failure> {
+    let Answer::List(list) = app.ask_vault(storage, Task::List).await? else { return Err(unexpected()) };
+    Ok(list.into_iter().map(|backup| backup.id).collect())
+}
+
 /// The answer to another question; never happens with a worker of the same version.
 pub(super) fn unexpected() -> Failure {
     Failure {
@@ -164,46 +168,4 @@ pub async fn retry(app: &App) -> Result<usize> {
 /// Deletes backups from the vault. For who holds the catalog's lock and takes them out of the catalog, too.
 pub(super) async fn remove(app: &App, storage: Storage, ids: Vec<String>) -> Result<(), Failure> {
     app.ask_vault(storage, Task::Forget { backups: ids }).await.map(drop)
-}
-
-/// Deletes backups from the vault, then from the catalog.
-pub async fn forget(
-    app: &App,
-    actor: &super::Actor,
-    storage: Storage,
-    ids: Vec<String>,
-    names: &[String],
-) -> Result<()> {
-    let _alone = app.vaults.of(storage).catalog.lock().await;
-    let wanted = ids.clone();
-    let pinned = app.db.read(move |c| {
-        let kept = |id: &String| db::marks::is_pinned(c, storage, id);
-        wanted.iter().map(kept).collect::<Result<Vec<bool>, _>>()
-    });
-    if pinned.await?.contains(&true) {
-        return Err(AppError::Conflict(
-            "This backup is pinned, so that nobody deletes it by mistake. Unpin it first.".to_owned(),
-        ));
-    }
-    let done = remove(app, storage, ids.clone()).await;
-    let problem = done.as_ref().err().map(ToString::to_string);
-    let (actor, names) = (actor.clone(), names.to_vec());
-    app.db
-        .write(move |c| {
-            let outcome = if problem.is_some() { "error" } else { "completed" };
-            for (id, name) in ids.iter().zip(&names) {
-                if problem.is_none() {
-                    db::backups::remove(c, storage, id)?;
-                }
-                let details = json!({ "backup_id": id, "storage_location": storage });
-                let error = problem.as_deref();
-                db::audit::record(
-                    c,
-                    &Entry { outcome, error, details, ..actor.entry("delete_backup", name) },
-                )?;
-            }
-            Ok(())
-        })
-        .await?;
-    done.map(drop).map_err(AppError::from)
 }

@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::{
-    Actor, backups,
+    Actor, backups, deletions,
     perform::{Job, Open, Problem, done, failed},
     vaults,
 };
@@ -12,6 +12,7 @@ use crate::{
     db,
     error::{AppError, Result},
     model::{
+        backup::Backup,
         names::BackupRef,
         progress::Level,
         run::{Outcome, Request, Run, State},
@@ -29,8 +30,28 @@ fn turn_key(storage: Storage) -> String {
 /// Verifies one backup with all its data.
 pub async fn one(app: &App, actor: &Actor, id: &BackupRef) -> Result<Run> {
     let backup = backups::get(app, id).await?;
-    let request = VerifyRequest { storage: backup.storage, backup: Some(backup.id), percent: 100 };
+    let request = VerifyRequest { storage: backup.storage, backups: vec![backup.id], percent: 100 };
     enqueue(app, actor, backup.meta.container, request).await
+}
+
+/// Verifies several with all their data: one job for each vault that they are in.
+pub async fn some(app: &App, actor: &Actor, ids: &[BackupRef]) -> Result<Vec<Run>> {
+    let (chosen, unknown) = deletions::choose(app, ids).await?;
+    if let Some((id, _)) = unknown.first() {
+        return Err(AppError::NotFound(format!("The backup “{id}”").into()));
+    }
+    let mut runs = Vec::new();
+    for storage in Storage::ALL {
+        let here: Vec<&Backup> = chosen.iter().filter(|backup| backup.storage == storage).collect();
+        let subject = match here.as_slice() {
+            [] => continue,
+            [one] => one.meta.container.clone(),
+            many => format!("{} backups", many.len()),
+        };
+        let backups = here.iter().map(|backup| backup.id.clone()).collect();
+        runs.push(enqueue(app, actor, subject, VerifyRequest { storage, backups, percent: 100 }).await?);
+    }
+    Ok(runs)
 }
 
 /// Verifies a vault: its structure, and a part of its data that is another each time.
@@ -39,7 +60,7 @@ pub async fn vault(app: &App, actor: &Actor, storage: Storage, percent: u32) -> 
         return Err(AppError::field("percent", "From 0 to 100 percent of the data can be read."));
     }
     let subject = format!("{} vault", storage.label());
-    enqueue(app, actor, subject, VerifyRequest { storage, backup: None, percent }).await
+    enqueue(app, actor, subject, VerifyRequest { storage, backups: Vec::new(), percent }).await
 }
 
 async fn enqueue(app: &App, actor: &Actor, subject: String, request: VerifyRequest) -> Result<Run> {
@@ -54,10 +75,10 @@ pub(super) async fn run(job: &Job, request: &VerifyRequest) -> Result<Outcome, P
     let turn = job.app.db.read(move |c| db::settings::get(c, &turn_key(storage))).await?;
     let turn: u32 = turn.and_then(|turn| turn.parse().ok()).unwrap_or(0);
     let part = Part::of_percent(request.percent, turn);
-    let task = Task::Verify { backup: request.backup.clone(), part };
+    let task = Task::Verify { backups: request.backups.clone(), part };
     let heard = job.work_in(storage, task, &mut Open).await.map_err(Problem::Worker)?;
     let Answer::Verified(found) = heard.answer else { return Err(Problem::Worker(vaults::unexpected())) };
-    let (kept, whole_vault) = (found.clone(), request.backup.is_none());
+    let (kept, whole_vault) = (found.clone(), request.backups.is_empty());
     job.app
         .db
         .write(move |c| {

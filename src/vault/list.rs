@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use rustic_core::{CheckOptions, repofile::SnapshotFile};
+use rustic_core::{
+    CheckOptions,
+    repofile::{SnapshotFile, SnapshotId},
+};
 
 use super::{MANIFEST, TAG, Vault, error::VaultError, settings, settled};
 use crate::model::{
@@ -49,7 +52,7 @@ impl Vault {
     pub(super) fn snapshot(&self, id: &str) -> Result<SnapshotFile, VaultError> {
         let missing = || VaultError::NoBackup { id: id.to_owned() };
         let parsed: rustic_core::Id = id.parse().map_err(|_| missing())?;
-        let exists = self.repo.list::<rustic_core::repofile::SnapshotId>()?.any(|other| *other == parsed);
+        let exists = self.repo.list::<SnapshotId>()?.any(|other| *other == parsed);
         if !exists {
             return Err(missing());
         }
@@ -86,10 +89,11 @@ impl Vault {
         Ok(self.list()?.into_iter().find(holds).map(|backup| backup.id))
     }
 
-    /// Deletes backups; their data goes with the next prune.
+    /// Deletes backups; their data goes with the next prune. One that is not there any more is deleted already.
     pub fn forget(&self, ids: &[String]) -> Result<(), VaultError> {
-        let snapshots = ids.iter().map(|id| self.snapshot(id)).collect::<Result<Vec<_>, _>>()?;
-        let ids: Vec<_> = snapshots.iter().map(|snapshot| snapshot.id).collect();
+        let wanted: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let there = self.repo.list::<SnapshotId>()?;
+        let ids: Vec<_> = there.filter(|id| wanted.contains(id.to_hex().as_str())).collect();
         self.repo.delete_snapshots(&ids)?;
         Ok(())
     }

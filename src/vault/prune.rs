@@ -171,7 +171,7 @@ mod tests {
         let left: Vec<_> = first.list().unwrap().into_iter().map(|backup| backup.id).collect();
         assert_eq!(left, std::slice::from_ref(&last));
         assert_eq!(first.check(true).unwrap(), Vec::<String>::new());
-        assert!(first.verify(Some(&last), None, &Ear::default()).unwrap().damaged.is_empty());
+        assert!(first.verify(&[last], None, &Ear::default()).unwrap().damaged.is_empty());
     }
 
     #[test]

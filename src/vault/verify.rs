@@ -21,17 +21,17 @@ const NAMED: usize = 50;
 const FINDINGS: usize = 100;
 
 impl Vault {
-    /// Looks at the structure of all backups, or of this one, and reads this part of their data.
+    /// Looks at the structure of all backups, or of these where some are given, and reads this part of their data.
     pub fn verify(
         &self,
-        backup: Option<&str>,
+        backups: &[String],
         part: Option<Part>,
         reporter: &dyn Reporter,
     ) -> Result<Verified, VaultError> {
         reporter.step(1, 2, if part.is_some() { "Reading data" } else { "Looking at the structure" });
-        let snapshots = match backup {
-            Some(id) => vec![self.snapshot(id)?],
-            None => self.snapshots()?,
+        let snapshots = match backups {
+            [] => self.snapshots()?,
+            ids => ids.iter().map(|id| self.snapshot(id)).collect::<Result<_, _>>()?,
         };
         let storage = self.access.location.storage();
         let backups: Vec<_> = snapshots

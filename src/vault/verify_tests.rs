@@ -38,7 +38,7 @@ fn damaged_data_leads_to_the_files_of_the_backups_that_have_it() {
     let largest = packs(path)[0].clone();
     let db = back_up(&vault, path, "db", &[("rows", two.as_slice())]);
     let ear = Ear::default();
-    let all = vault.verify(None, Part::of_percent(100, 0), &ear).unwrap();
+    let all = vault.verify(&[], Part::of_percent(100, 0), &ear).unwrap();
     assert_eq!((all.damaged, all.problems), (Vec::new(), Vec::new()));
     assert_eq!(all.backups.len(), 2);
 
@@ -51,32 +51,32 @@ fn damaged_data_leads_to_the_files_of_the_backups_that_have_it() {
         fs::write(&largest, bytes).unwrap();
     };
     write(&bad);
-    assert_eq!(vault.verify(None, None, &ear).unwrap().damaged, []);
+    assert_eq!(vault.verify(&[], None, &ear).unwrap().damaged, []);
     let expect = |found: Verified| {
         let [damaged] = found.damaged.as_slice() else { panic!("{found:#?}") };
         assert_eq!(damaged.backup, web.id);
         assert!(damaged.files.contains(&"/web/volumes/data/precious".to_owned()), "{damaged:#?}");
         assert!(!found.problems.is_empty());
     };
-    expect(vault.verify(None, Part::of_percent(100, 0), &ear).unwrap());
+    expect(vault.verify(&[], Part::of_percent(100, 0), &ear).unwrap());
     // In turns it is found in one of them.
-    let found = |turn| vault.verify(None, Part::of_percent(25, turn), &ear).unwrap().damaged.len();
+    let found = |turn| vault.verify(&[], Part::of_percent(25, turn), &ear).unwrap().damaged.len();
     assert_eq!((0..4).map(found).sum::<usize>(), 1);
-    let other = vault.verify(Some(&db.id), Part::of_percent(100, 0), &ear).unwrap();
+    let other = vault.verify(&[db.id.clone()], Part::of_percent(100, 0), &ear).unwrap();
     assert_eq!((other.damaged, other.backups), (Vec::new(), vec![db.id]));
 
     // Shorter, or gone: the structure says it.
     write(&good[..good.len() / 2]);
-    expect(vault.verify(None, None, &ear).unwrap());
+    expect(vault.verify(&[], None, &ear).unwrap());
     fs::remove_file(&largest).unwrap();
-    expect(vault.verify(Some(&web.id), None, &ear).unwrap());
+    expect(vault.verify(&[web.id.clone()], None, &ear).unwrap());
     write(&good);
-    assert_eq!(vault.verify(None, Part::of_percent(100, 0), &ear).unwrap().problems, Vec::<String>::new());
+    assert_eq!(vault.verify(&[], Part::of_percent(100, 0), &ear).unwrap().problems, Vec::<String>::new());
 
     // An index that can't be read is an error, never a good end.
     let index = fs::read_dir(path.join("vault/index")).unwrap().next().unwrap().unwrap().path();
     let bytes = fs::read(&index).unwrap();
     fs::remove_file(&index).unwrap();
     fs::write(&index, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(vault.verify(None, None, &ear).is_err());
+    assert!(vault.verify(&[], None, &ear).is_err());
 }

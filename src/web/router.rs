@@ -17,8 +17,7 @@ use super::{
         api, audit, backup_files, backups, batches, bulk, console, container, container_actions,
         container_changes, containers, copies, dashboard, events, explorer, image_pull, images, job, jobs,
         login, logs, marks, metrics, network_backups, network_create, networks, notifications, recovery_kit,
-        restores, saved_settings, schedule, schedule_actions, schedule_api, schedule_run, schedules,
-        settings, stacks, statistics, storage, tokens, vault, verify, volume_actions, volumes,
+        restores, saved_settings, schedule, schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, vault, vault_selection, verify, volume_actions, volumes,
     },
     session,
 };
@@ -212,6 +211,10 @@ fn notification_pages() -> Router<App> {
 fn mark_actions() -> Router<App> {
     Router::new()
         .route("/vault/verify", get(verify::form).post(verify::vault))
+        .route("/vault/-/verify", post(verify::some))
+        .route("/vault/-/delete", post(vault_selection::delete))
+        .route("/api/backups/verify", post(verify::some))
+        .route("/api/backups/delete", post(vault_selection::delete))
         .route("/vault/{id}/verify", post(verify::one))
         .route("/api/backup/{id}/verify", post(verify::one))
         .route("/api/vaults/{storage}/verify", post(verify::vault_api))

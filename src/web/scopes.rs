@@ -59,6 +59,7 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/backups/copy", Scope::Operate),
     (Method::POST, "/api/network/{id}/backup", Scope::Operate),
     (Method::POST, "/api/notifications/{id}/test", Scope::Operate),
+    (Method::POST, "/api/backups/verify", Scope::Operate),
     (Method::POST, "/api/backup-progress/{id}/cancel", Scope::Operate),
     (Method::POST, "/api/scheduler/test", Scope::Operate),
     (Method::POST, "/api/schedules/{id}/run", Scope::Operate),

@@ -66,8 +66,8 @@ pub enum Task {
     },
     /// Find out whether backups are whole. Answer: [`Answer::Verified`].
     Verify {
-        /// Only this one; `None` = all.
-        backup: Option<String>,
+        /// Only these; none = all.
+        backups: Vec<String>,
         /// The part of the data that is read.
         part: Option<Part>,
     },

@@ -151,8 +151,8 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             let copied = vault.copy_to(&Vault::open(to)?, backups, &context.report)?;
             Ok(Answer::Copied { copied: copied.copied, failed: copied.failed, added: copied.added })
         }
-        Task::Verify { backup, part } => {
-            Ok(Answer::Verified(vault.verify(backup.as_deref(), *part, context.report.as_ref())?))
+        Task::Verify { backups, part } => {
+            Ok(Answer::Verified(vault.verify(backups, *part, context.report.as_ref())?))
         }
         Task::Backup(task) => backup::run(&vault, &order.engine, task, context),
         Task::LoadImage { backup } => restore::load_image(vault, &order.engine, backup, context),

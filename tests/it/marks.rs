@@ -46,6 +46,34 @@ fn a_pinned_backup_is_kept_by_rules_and_refuses_to_go_until_it_is_unpinned() {
     // It is read from the vault anew, and stays pinned.
     admin.post("/api/vaults/local/refresh", &json!({})).expect(200);
     assert_eq!(admin.get(&format!("/api/backups?container={web}")).expect(200)["total"], 2);
+    // Several at once: each is verified, and deleted unless it must stay.
+    let other = left.iter().find(|backup| backup["id"] != json!(id)).unwrap()["id"].as_str().unwrap();
+    let chosen = [("ids", id.as_str()), ("ids", other)];
+    let list = admin.get("/vault");
+    assert_eq!(list.attributes("td.pick input[name=ids]", "value").len(), 2);
+    let asked = admin.post("/api/backups/verify", &json!({ "ids": [id, other] })).expect(202);
+    let run = asked["runs"][0]["progress_id"].as_str().unwrap();
+    assert_eq!(admin.finished(run)["status"], "complete");
+    let verified = admin.get(&format!("/api/backups?container={web}")).expect(200);
+    assert!(
+        verified["backups"].as_array().unwrap().iter().all(|it| it["verified"].is_string()),
+        "{verified:#}"
+    );
+    let confirm = admin.submit("/vault/-/delete", &chosen);
+    let lines = confirm.texts(".results li");
+    assert!(lines[0].contains("Delete") && lines[1].contains("It is pinned"), "{lines:?}");
+    assert_eq!(confirm.attributes("form[action$='/delete']", "action"), [format!("/vault/{other}/delete")]);
+    assert_eq!(admin.submit("/vault/-/delete", &[("ids", other), ("confirm", "yes")]).status, 400);
+    let missing = "0123456789abcdef";
+    let some = admin.post("/api/backups/delete", &json!({ "ids": [id, other, missing] })).expect(207);
+    let row = |place: usize| {
+        let row = &some["results"][place];
+        (row["success"].as_bool().unwrap(), row["error"].as_str().unwrap_or_default().to_owned())
+    };
+    assert!(!row(0).0 && row(0).1.contains("pinned"), "{some:#}");
+    assert!(row(1).0 && !row(2).0 && row(2).1.contains("not found"), "{some:#}");
+    let left = admin.get("/api/backups").expect(200);
+    assert_eq!((&left["total"], &left["backups"][0]["id"]), (&json!(1), &json!(id)));
     let unpinned = admin.post(&format!("/api/backup/{id}/unpin"), &json!({})).expect(200);
     assert_eq!(unpinned["pinned"], false);
     admin.delete(&format!("/api/backup/{id}")).expect(200);

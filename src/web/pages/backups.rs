@@ -19,7 +19,7 @@ use crate::{
         restore::{NetworkOptions, Options},
         vault::Storage,
     },
-    ops::{Actor, backups, containers, network_restores, restores},
+    ops::{Actor, backups, containers, deletions, network_restores, restores},
     vaults,
     web::{
         api_shapes,
@@ -250,7 +250,7 @@ pub(in crate::web) async fn delete_api(
 }
 
 async fn delete(actor: &Actor, shell: &Shell, app: &App, id: &BackupRef) -> Result<Response> {
-    backups::delete(app, actor, id).await?;
+    deletions::one(app, actor, id).await?;
     let json = json!({ "success": true, "message": "Backup deleted" });
     shell.done(Done::new("The backup is deleted", "/vault", json).leaving())
 }

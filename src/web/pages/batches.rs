@@ -63,6 +63,7 @@ impl Screen for BatchScreen {
         match self.back.as_str() {
             "/stacks" => Nav::Stacks,
             "/images" => Nav::Images,
+            "/vault" => Nav::Vault,
             _ => Nav::Containers,
         }
     }

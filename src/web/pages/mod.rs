@@ -44,6 +44,7 @@ pub(super) mod statistics;
 pub(super) mod storage;
 pub(super) mod tokens;
 pub(super) mod vault;
+pub(super) mod vault_selection;
 pub(super) mod verify;
 pub(super) mod volume_actions;
 pub(super) mod volumes;

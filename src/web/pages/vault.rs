@@ -13,8 +13,10 @@ use crate::{
     model::{
         backup::{Backup, Kind},
         backup_list::Filter,
+        vault::Storage,
     },
     ops::{Actor, backups},
+    vaults,
     web::{
         api_shapes,
         format::{When, filters, size},
@@ -30,6 +32,10 @@ const PAGE: u32 = 100;
 #[template(path = "vault/results.html")]
 struct Results {
     rows: Vec<(Backup, When)>,
+    /// Where this page of the list comes from.
+    address: String,
+    /// What copies of the chosen ones are called, where there is another vault.
+    copy_to: Option<&'static str>,
     /// Number of the first row, from 1.
     first: usize,
     total: usize,
@@ -37,6 +43,13 @@ struct Results {
     sort: Sort,
     previous: Option<String>,
     next: Option<String>,
+}
+
+impl Results {
+    /// What tells a row from all others.
+    fn short(&self, backup: &Backup) -> String {
+        format!("{}-{}", backup.storage, &backup.id[..16.min(backup.id.len())])
+    }
 }
 
 #[derive(Template)]
@@ -107,6 +120,8 @@ pub(in crate::web) async fn list(
                 .map(|backup| (shell.when(backup.created), backup))
                 .map(|(w, b)| (b, w))
                 .collect(),
+            address: at(from),
+            copy_to: copy_to(&app, &filter),
             first: from as usize + 1,
             total: page.total,
             empty_vault: page.sums.count() == 0,
@@ -123,6 +138,20 @@ pub(in crate::web) async fn list(
         json!({ "backups": rows, "total": screen.results.total })
     };
     shell.show(&screen, |screen| render(&screen.results), json).await
+}
+
+/// "Copy to S3", where both vaults are set up.
+fn copy_to(app: &App, filter: &Filter) -> Option<&'static str> {
+    let set_up = |storage: &Storage| app.vaults.of(*storage).state() != vaults::State::Absent;
+    if !Storage::ALL.iter().all(set_up) {
+        return None;
+    }
+    // Without a filter, those of both are shown.
+    Some(match filter.storage.as_deref() {
+        Some("local") => "Copy to S3",
+        Some("s3") => "Copy to Local",
+        _ => "Copy to the other vault",
+    })
 }
 
 /// `POST /vault/refresh`.

@@ -112,6 +112,31 @@ pub(in crate::web) async fn one(
     queued(&shell, &verify::one(&app, &actor, &id).await?)
 }
 
+/// Several backups.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Chosen {
+    #[serde(alias = "ids[]", alias = "id")]
+    ids: Vec<BackupRef>,
+}
+
+/// `POST /vault/-/verify` and `POST /api/backups/verify`.
+pub(in crate::web) async fn some(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Input(chosen): Input<Chosen>,
+) -> Result<Response> {
+    let runs = verify::some(&app, &actor, &chosen.ids).await?;
+    let (text, to) = match runs.as_slice() {
+        [run] => ("The verification is queued".to_owned(), format!("/jobs/{}", run.id)),
+        runs => (format!("{} verifications are queued", runs.len()), "/jobs".to_owned()),
+    };
+    let list: Vec<_> = runs.iter().map(|run| json!({ "progress_id": run.id, "name": run.subject })).collect();
+    let json = json!({ "success": true, "message": text, "runs": list });
+    shell.done(Done::new(text, to, json).accepted())
+}
+
 fn queued(shell: &Shell, run: &Run) -> Result<Response> {
     let json = json!({
         "success": true, "message": "Verification queued", "progress_id": run.id, "status": "queued",

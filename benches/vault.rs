@@ -93,10 +93,12 @@ async fn fill(data: &std::path::Path) {
     let verified = Verified {
         backups: all.iter().map(|backup| backup.id.clone()).collect(),
         damaged: vec![damaged],
-        problems: Vec::new(),
+        ..Verified::default()
     };
     db.write(move |c| db::backups::replace_all(c, Storage::Local, &[], &all)).await.unwrap();
-    db.write(move |c| db::marks::verified(c, Storage::Local, &verified, chrono::Utc::now())).await.unwrap();
+    db.write(move |c| db::marks::verified(c, Storage::Local, &verified, true, chrono::Utc::now()))
+        .await
+        .unwrap();
 }
 
 /// Median and worst.

@@ -155,6 +155,7 @@ impl App {
         self.tasks.spawn(ops::vaults::keep_up(self.clone()));
         self.tasks.spawn(ops::alarms::run(self.clone()));
         self.tasks.spawn(ops::saved_settings::keep_up(self.clone()));
+        self.tasks.spawn(ops::upkeep::clock::run(self.clone()));
         let app = self.clone();
         let perform = Perform::new(move |run| {
             let app = app.clone();

@@ -64,25 +64,31 @@ pub fn said(connection: &mut Connection) -> Result<Vec<Mark>, DbError> {
 }
 
 /// Keeps what was found.
+/// Keeps what was found. `all_data`: all their data was read; without that, nobody knows whether damage that was found
+/// before is gone.
 pub fn verified(
     connection: &mut Connection,
     storage: Storage,
     found: &Verified,
+    all_data: bool,
     at: DateTime<Utc>,
 ) -> Result<(), DbError> {
+    let at = marks::verified.eq(Some(at.timestamp_millis()));
+    let damages: HashMap<&str, String> =
+        found.damaged.iter().map(|damaged| (damaged.backup.as_str(), damaged.words())).collect();
     for id in &found.backups {
-        let damage = found.damaged.iter().find(|damaged| damaged.backup == *id).map(Damaged::words);
-        let row = (marks::verified.eq(Some(at.timestamp_millis())), marks::damage.eq(damage));
+        let damage = damages.get(id.as_str());
         diesel::insert_into(marks::table)
             .values((
                 marks::storage.eq(storage.as_str()),
                 marks::id.eq(id),
                 marks::pinned.eq(false),
-                row.clone(),
+                at,
+                marks::damage.eq(damage),
             ))
             .on_conflict((marks::storage, marks::id))
             .do_update()
-            .set(row)
+            .set((at, (all_data || damage.is_some()).then_some(marks::damage.eq(damage))))
             .execute(connection)?;
     }
     Ok(())
@@ -140,4 +146,46 @@ pub fn note(connection: &mut Connection, storage: Storage, id: &str, note: &str)
         .set(marks::note.eq(Some(note)))
         .execute(connection)?;
     super::backups::note_changed(connection, storage, id, note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{db::Db, model::backup::State};
+
+    #[tokio::test]
+    async fn damage_is_over_only_when_all_data_was_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::open(&directory.path().join("test.db")).unwrap();
+        let found = |files: &[&str]| Verified {
+            backups: vec!["ab".to_owned()],
+            damaged: files
+                .iter()
+                .map(|file| Damaged {
+                    backup: "ab".to_owned(),
+                    filename: String::new(),
+                    files: vec![(*file).to_owned()],
+                    more: 0,
+                })
+                .collect(),
+            ..Verified::default()
+        };
+        let look = |files: &[&str], all_data: bool| {
+            let (found, db) = (found(files), db.clone());
+            async move {
+                db.write(move |c| {
+                    verified(c, Storage::Local, &found, all_data, Utc::now())?;
+                    let mut list = [Backup::sample("ab".to_owned(), "web", Utc::now(), State::Complete)];
+                    put_on(c, &mut list)?;
+                    Ok(list[0].damage.clone())
+                })
+                .await
+                .unwrap()
+            }
+        };
+        assert_eq!(look(&["/a"], true).await.as_deref(), Some("/a"));
+        assert_eq!(look(&[], false).await.as_deref(), Some("/a"), "the structure says nothing about data");
+        assert_eq!(look(&["/b"], false).await.as_deref(), Some("/b"));
+        assert_eq!(look(&[], true).await, None);
+    }
 }

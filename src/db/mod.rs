@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod backups;
 pub mod channels;
+pub mod deleted_backups;
 pub mod marks;
 pub mod notices;
 mod place;

@@ -133,5 +133,15 @@ diesel::table! {
         damage -> Nullable<Text>,
     }
 }
+diesel::table! {
+    deleted_backups (storage, id) {
+        storage -> Text,
+        id -> Text,
+        deleted -> BigInt,
+        deleted_by -> Text,
+        backup -> Text,
+        manifest -> Nullable<Text>,
+    }
+}
 
 diesel::allow_tables_to_appear_in_same_query!(backups, marks);

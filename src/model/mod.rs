@@ -30,6 +30,7 @@ pub mod stack;
 pub mod stats;
 pub mod timing;
 pub mod token;
+pub mod upkeep;
 pub mod user;
 pub mod vault;
 pub mod verify;

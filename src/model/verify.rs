@@ -42,6 +42,11 @@ pub struct Part {
 }
 
 impl Part {
+    /// Whether it is all data.
+    pub const fn is_all(self) -> bool {
+        self.of == 1
+    }
+
     /// The share of this size whose turn it is; `None` = no data is read.
     pub fn of_percent(percent: u32, turn: u32) -> Option<Self> {
         let of = 100u32.checked_div(percent.min(100))?;
@@ -58,6 +63,9 @@ pub struct Verified {
     pub damaged: Vec<Damaged>,
     /// What the vault itself says is wrong.
     pub problems: Vec<String>,
+    /// Bytes of data that were read, as they are stored.
+    #[serde(default)]
+    pub read: u64,
 }
 
 /// A backup of which something is lost.

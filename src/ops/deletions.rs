@@ -1,8 +1,9 @@
 //! Deleting backups: one, or several with a result for each. Their data goes with the next prune.
 
+use chrono::Utc;
 use serde_json::json;
 
-use super::{Actor, backups, vaults};
+use super::{Actor, backups, upkeep::prune, vaults};
 use crate::{
     app::App,
     db::{self, audit::Entry},
@@ -157,7 +158,8 @@ async fn in_vault(app: &App, actor: &Actor, storage: Storage, list: Vec<Backup>)
         })
         .collect();
     let actor = actor.clone();
-    app.db
+    let prune = app
+        .db
         .write(move |c| {
             for (backup, problem) in list.iter().zip(&problems) {
                 if problem.is_none() {
@@ -170,8 +172,15 @@ async fn in_vault(app: &App, actor: &Actor, storage: Storage, list: Vec<Backup>)
                 let entry = Entry { outcome, error, details, ..actor.entry("delete_backup", &name) };
                 db::audit::record(c, &entry)?;
             }
-            Ok(())
+            if problems.iter().all(Option::is_some) {
+                return Ok(None);
+            }
+            let by = (actor.name.as_str(), actor.address.as_str());
+            prune::after_deletion(c, by, prune::Cause::Person, storage, Utc::now())
         })
         .await?;
+    if let Some(prune) = prune {
+        app.queue.push(&prune).await?;
+    }
     Ok(fates)
 }

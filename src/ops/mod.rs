@@ -46,6 +46,7 @@ pub mod storage;
 mod swarm;
 pub mod tokens;
 pub mod undo;
+pub mod upkeep;
 pub mod users;
 pub mod vault_keys;
 pub mod vaults;

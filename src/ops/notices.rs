@@ -13,6 +13,7 @@ use crate::{
     db::{self, notices::Waiting},
     error::{Result, chain},
     model::{
+        backup::Trigger,
         human::{duration, size},
         notice::{Event, Notice},
         progress::{Level, Note},
@@ -122,6 +123,10 @@ pub(super) async fn send(
 /// What is told of a job that has ended; nothing where its schedule tells it.
 pub(super) fn of_run(run: &Run, outcome: &Outcome, now: DateTime<Utc>) -> Option<Notice> {
     if run.schedule_run.is_some() && (run.kind == Kind::Backup || outcome.state.is_good()) {
+        return None;
+    }
+    // Freeing space by the clock is news only when it fails.
+    if run.kind == Kind::Prune && run.trigger == Trigger::Scheduled && outcome.state.is_good() {
         return None;
     }
     let (level, how) = match outcome.state {

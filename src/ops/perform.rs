@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    backup_run, copies, network_backups, network_restores, notices, recovery, restore_run, vaults, verify,
+    backup_run, copies, network_backups, network_restores, notices, recovery, restore_run, upkeep, verify,
 };
 use crate::{
     app::App,
@@ -249,17 +249,11 @@ async fn kind(job: &Job) -> Result<Outcome, Problem> {
         Request::Restore(request) => restore_run::run(job, request).await,
         Request::NetworkBackup(request) => network_backups::run(job, request).await,
         Request::NetworkRestore(request) => network_restores::run(job, request).await,
-        Request::Prune { storage } => prune(job, *storage).await,
+        Request::Prune { storage } => upkeep::prune::run(job, *storage).await,
         Request::Copy(request) => copies::run(job, request).await,
         Request::Verify(request) => verify::run(job, request).await,
         Request::Redeploy { .. } => Ok(failed("A redeployment does not wait in the queue.".to_owned())),
     }
-}
-
-async fn prune(job: &Job, storage: Storage) -> Result<Outcome, Problem> {
-    let heard = job.work_in(storage, Task::Prune, &mut Open).await.map_err(Problem::Worker)?;
-    let Answer::Pruned { freed } = heard.answer else { return Err(Problem::Worker(vaults::unexpected())) };
-    Ok(Outcome { bytes: freed, ..done(State::Complete) })
 }
 
 /// A final state with nothing else to tell.

@@ -82,7 +82,7 @@ pub(super) async fn run(job: &Job, request: &VerifyRequest) -> Result<Outcome, P
     job.app
         .db
         .write(move |c| {
-            db::marks::verified(c, storage, &kept, Utc::now())?;
+            db::marks::verified(c, storage, &kept, part.is_some_and(Part::is_all), Utc::now())?;
             if whole_vault && part.is_some() {
                 db::settings::set(c, &turn_key(storage), Some(&turn.wrapping_add(1).to_string()))?;
             }
@@ -92,7 +92,7 @@ pub(super) async fn run(job: &Job, request: &VerifyRequest) -> Result<Outcome, P
     if found.damaged.is_empty() && found.problems.is_empty() {
         job.note(Level::Info, format!("{} backups looked at; nothing is damaged.", found.backups.len()))
             .await?;
-        return Ok(done(State::Complete));
+        return Ok(Outcome { bytes: found.read, ..done(State::Complete) });
     }
     for damaged in &found.damaged {
         job.note(Level::Error, format!("{}: {} can't be restored.", damaged.filename, damaged.words()))
@@ -102,7 +102,7 @@ pub(super) async fn run(job: &Job, request: &VerifyRequest) -> Result<Outcome, P
         job.note(Level::Error, problem.clone()).await?;
     }
     let names: Vec<&str> = found.damaged.iter().take(5).map(|damaged| damaged.filename.as_str()).collect();
-    Ok(failed(match found.damaged.len() {
+    let why = match found.damaged.len() {
         0 => "The vault is damaged, but no backup has lost anything that was looked at. The log says what was found."
             .to_owned(),
         count => format!(
@@ -110,5 +110,6 @@ pub(super) async fn run(job: &Job, request: &VerifyRequest) -> Result<Outcome, P
             found.backups.len(),
             names.join(", ")
         ),
-    }))
+    };
+    Ok(Outcome { bytes: found.read, ..failed(why) })
 }

@@ -20,8 +20,8 @@ use crate::{
 #[derive(Default)]
 pub(in crate::vault) struct Ear {
     notes: Mutex<Vec<Note>>,
-    total: Mutex<u64>,
-    done: Mutex<u64>,
+    pub(in crate::vault) total: Mutex<u64>,
+    pub(in crate::vault) done: Mutex<u64>,
 }
 
 impl Reporter for Ear {

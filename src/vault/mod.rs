@@ -142,8 +142,10 @@ pub struct RestoreResult {
 /// What pruning did.
 #[derive(Debug, Clone, Copy)]
 pub struct PruneResult {
-    /// Bytes that are, or after the waiting time will be, free.
+    /// Bytes that are free now.
     pub freed: u64,
+    /// Bytes that nothing needs any more and that can go after the waiting time.
+    pub later: u64,
 }
 
 impl Vault {

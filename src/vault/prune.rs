@@ -33,7 +33,9 @@ impl Vault {
         let mut before = self.snapshot_ids()?;
         let (repo, plan) = self.plan(&options)?;
         let sizes = plan.stats.size_sum();
-        let freed = sizes.remove + sizes.repackrm + plan.stats.size_unref;
+        let marked = plan.stats.size_to_delete;
+        let freed = marked.remove;
+        let later = sizes.remove + sizes.repackrm + plan.stats.size_unref + marked.keep;
         reporter.step(2, 2, "Freeing space");
         repo.prune(&options, plan)?;
         for _ in 0..ROUNDS {
@@ -44,7 +46,7 @@ impl Vault {
             before = after;
             self.bring_back()?;
         }
-        Ok(PruneResult { freed })
+        Ok(PruneResult { freed, later })
     }
 
     /// What is to be done. It reads the index before the backups: of one that came in between it knows nothing, and
@@ -124,7 +126,10 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
 
     use super::super::{
         copy::tests::{Ear, back_up, vault},
@@ -171,7 +176,7 @@ mod tests {
         let left: Vec<_> = first.list().unwrap().into_iter().map(|backup| backup.id).collect();
         assert_eq!(left, std::slice::from_ref(&last));
         assert_eq!(first.check(true).unwrap(), Vec::<String>::new());
-        assert!(first.verify(&[last], None, &Ear::default()).unwrap().damaged.is_empty());
+        assert!(first.verify(&[last], None, &(Arc::new(Ear::default()) as Arc<dyn crate::model::progress::Reporter>)).unwrap().damaged.is_empty());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct Store {
     location: Location,
     last_snapshot: LastSnapshot,
     indexed: Option<HashSet<Id>>,
+    /// Files that are as if they were not there.
+    hidden: HashSet<Id>,
 }
 
 /// How long a pack may be in no index because the backup that wrote it goes on.
@@ -46,7 +48,13 @@ impl Store {
             Location::S3(place) => bucket::open(place)?,
         };
         let (runtime, location) = (bucket::runtime()?, location.clone());
-        Ok(Self { objects, runtime, location, last_snapshot: LastSnapshot::default(), indexed: None })
+        let (last_snapshot, hidden) = (LastSnapshot::default(), HashSet::new());
+        Ok(Self { objects, runtime, location, last_snapshot, indexed: None, hidden })
+    }
+
+    /// As if these files were not there: for those that can't be read.
+    pub(super) fn hiding(self, hidden: HashSet<Id>) -> Self {
+        Self { hidden, ..self }
     }
 
     /// The same, but of packs that are in no index only old ones are listed: the others may belong to a backup that is
@@ -109,7 +117,10 @@ impl ReadBackend for Store {
         let old = chrono::Utc::now() - UNINDEXED;
         // Temporary files of interrupted writes have other names.
         let entry = |meta: object_store::ObjectMeta| {
-            let id = meta.location.filename()?.parse().ok()?;
+            let id: Id = meta.location.filename()?.parse().ok()?;
+            if self.hidden.contains(&id) {
+                return None;
+            }
             if kind == FileType::Pack && meta.last_modified > old {
                 self.indexed.as_ref().is_none_or(|indexed| indexed.contains(&id)).then_some(())?;
             }

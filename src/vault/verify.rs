@@ -1,14 +1,22 @@
 //! Whether the vault's data is whole, and if not, which files of which backups are lost. rustic says which packs are
 //! bad; what of them is in which file is told here. Nothing is repaired.
 
-use std::collections::HashSet;
-
-use rustic_core::{
-    CheckOptions, Id, IndexedFull, IndexedTree, ReadSubsetOption, Repository, TreeId,
-    repofile::{Node, NodeType, SnapshotFile},
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use super::{ATTEMPTS, Vault, error::VaultError, list, settled};
+use rustic_core::{
+    CheckOptions, Credentials, Id, IndexedFull, IndexedTree, NoProgressBars, OpenStatus, Progress,
+    ProgressBars, ProgressType, ReadSubsetOption, Repository, RusticProgress, TreeId,
+    repofile::{IndexFile, IndexId, Node, NodeType, SnapshotFile},
+};
+
+use super::{ATTEMPTS, Vault, error::VaultError, list, repository_in, settled, store::Store};
 use crate::model::{
     progress::Reporter,
     verify::{Damaged, Part, Verified},
@@ -20,15 +28,71 @@ const NAMED: usize = 50;
 /// So many findings of rustic are kept.
 const FINDINGS: usize = 100;
 
+/// What rustic finds wrong.
+#[derive(Default)]
+struct Findings {
+    /// In its words.
+    problems: Vec<String>,
+    /// The packs it is about.
+    bad: HashSet<Id>,
+    /// Index files that can't be read.
+    hidden: HashSet<Id>,
+}
+
+/// Tells how much has been read. rustic has bars for other bytes, too.
+#[derive(Clone)]
+struct Reading {
+    reporter: Arc<dyn Reporter>,
+    steps: u32,
+    read: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reading")
+    }
+}
+
+impl ProgressBars for Reading {
+    fn progress(&self, kind: ProgressType, title: &str) -> Progress {
+        match kind {
+            ProgressType::Bytes if title.contains("pack data") => Progress::new(self.clone()),
+            _ => Progress::hidden(),
+        }
+    }
+}
+
+impl RusticProgress for Reading {
+    fn is_hidden(&self) -> bool {
+        false
+    }
+
+    fn set_length(&self, bytes: u64) {
+        self.reporter.step(self.steps - 1, self.steps, "Reading data");
+        // After others have cleaned up, it is read again.
+        self.reporter.total_bytes(self.read.load(Ordering::Relaxed) + bytes);
+    }
+
+    fn set_title(&self, _: &str) {}
+
+    fn inc(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+        self.reporter.add_bytes(bytes);
+    }
+
+    fn finish(&self) {}
+}
+
 impl Vault {
     /// Looks at the structure of all backups, or of these where some are given, and reads this part of their data.
     pub fn verify(
         &self,
         backups: &[String],
         part: Option<Part>,
-        reporter: &dyn Reporter,
+        reporter: &Arc<dyn Reporter>,
     ) -> Result<Verified, VaultError> {
-        reporter.step(1, 2, if part.is_some() { "Reading data" } else { "Looking at the structure" });
+        let steps = if part.is_some() { 3 } else { 2 };
+        reporter.step(1, steps, "Looking at the structure");
         let snapshots = match backups {
             [] => self.snapshots()?,
             ids => ids.iter().map(|id| self.snapshot(id)).collect::<Result<_, _>>()?,
@@ -38,22 +102,24 @@ impl Vault {
             .iter()
             .filter_map(|snapshot| Some((snapshot, list::backup(snapshot, storage)?)))
             .collect();
-        let mut options = CheckOptions::default().read_data(part.is_some());
-        if let Some(part) = part {
-            options = options.read_data_subset(ReadSubsetOption::IdSubSet((part.turn, part.of)));
-        }
-        let trees: Vec<_> = snapshots.iter().map(|snapshot| snapshot.tree).collect();
-        let (problems, bad) = self.findings(options, &trees)?;
         let mut verified = Verified {
             backups: backups.iter().map(|(_, backup)| backup.id.clone()).collect(),
             ..Verified::default()
         };
+        let trees: Vec<TreeId> = snapshots.iter().map(|snapshot| snapshot.tree).collect();
+        let bars = Reading { reporter: reporter.clone(), steps, read: Arc::default() };
+        let mut options = CheckOptions::default().read_data(part.is_some());
+        if let Some(part) = part {
+            options = options.read_data_subset(ReadSubsetOption::IdSubSet((part.turn, part.of)));
+        }
+        let Findings { problems, bad, hidden } = self.findings(options, &trees, &bars)?;
+        verified.read = bars.read.load(Ordering::Relaxed);
         if problems.is_empty() {
             return Ok(verified);
         }
-        reporter.step(2, 2, "Looking which files are lost");
+        reporter.step(steps, steps, "Looking which files are lost");
         let mut search = Search { bad, whole: HashSet::new() };
-        let repo = self.indexed()?;
+        let repo = settled(|| Ok(self.without(&hidden, NoProgressBars)?.to_indexed()?))?;
         for (snapshot, backup) in &backups {
             let mut damaged = Damaged {
                 backup: backup.id.clone(),
@@ -70,28 +136,69 @@ impl Vault {
         Ok(verified)
     }
 
-    /// What rustic finds wrong, in its words, and the packs it is about. When another server cleaned up meanwhile, it
-    /// is looked at again: packs that went are no damage.
+    /// What is wrong. When another server cleaned up meanwhile, it is looked at again: packs that went are no damage.
     fn findings(
         &self,
         options: CheckOptions,
         trees: &[TreeId],
-    ) -> Result<(Vec<String>, HashSet<Id>), VaultError> {
-        let (mut problems, mut bad) = (Vec::new(), HashSet::new());
+        bars: &Reading,
+    ) -> Result<Findings, VaultError> {
+        let mut found = Findings::default();
         for _ in 0..ATTEMPTS {
-            (problems, bad) = (Vec::new(), HashSet::new());
             let index = self.index()?;
-            let results = settled(|| Ok(self.repo.check_with_trees(options, trees.to_vec())?))?;
+            found = Findings { hidden: self.unreadable_index()?, ..Findings::default() };
+            for id in &found.hidden {
+                let hex = id.to_hex();
+                found.problems.push(format!(
+                    "The index file {} can't be read. The data that it lists can't be found without it, but may \
+                     still be there: “restic repair index” makes the index anew.",
+                    &hex.as_str()[..8]
+                ));
+            }
+            let check = || {
+                let repo = self.without(&found.hidden, bars.clone())?;
+                Ok(repo.check_with_trees(options, trees.to_vec())?)
+            };
+            let results = settled(check)?;
             // The type of the findings has no name outside of rustic; their words do.
             for (_, error) in results.0.iter().filter(|(level, _)| format!("{level:?}") == "Error") {
-                problems.push(error.to_string());
-                bad.extend(pack(&format!("{error:?}")));
+                found.problems.push(error.to_string());
+                found.bad.extend(pack(&format!("{error:?}")));
             }
-            if problems.is_empty() || self.index()? == index {
+            if found.problems.is_empty() || self.index()? == index {
                 break;
             }
         }
-        Ok((problems, bad))
+        Ok(found)
+    }
+
+    /// Index files that are there and can't be read, such as cut ones: nothing at all can be read with them.
+    fn unreadable_index(&self) -> Result<HashSet<Id>, VaultError> {
+        let mut unreadable = HashSet::new();
+        for id in self.repo.list::<IndexId>()? {
+            if let Err(error) = self.repo.get_file::<IndexFile>(&id) {
+                // A prune may have put others in its place; a storage that does not answer says nothing about it.
+                let error = VaultError::from(error);
+                if matches!(error, VaultError::Storage { .. }) {
+                    return Err(error);
+                }
+                if self.repo.list::<IndexId>()?.any(|other| other == id) {
+                    unreadable.insert(*id);
+                }
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// Opened once more, as if these files were not there.
+    fn without(
+        &self,
+        hidden: &HashSet<Id>,
+        bars: impl ProgressBars,
+    ) -> Result<Repository<OpenStatus>, VaultError> {
+        let store = Store::new(&self.access.location)?.hiding(hidden.clone());
+        let (repo, _) = repository_in(store, &self.access, bars)?;
+        Ok(repo.open(&Credentials::Masterkey(self.repo.key()))?)
     }
 }
 

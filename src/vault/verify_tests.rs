@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{
@@ -37,10 +38,14 @@ fn damaged_data_leads_to_the_files_of_the_backups_that_have_it() {
     let web = back_up(&vault, path, "web", &[("precious", one.as_slice()), ("small", b"x")]);
     let largest = packs(path)[0].clone();
     let db = back_up(&vault, path, "db", &[("rows", two.as_slice())]);
-    let ear = Ear::default();
+    let heard = Arc::new(Ear::default());
+    let ear: Arc<dyn Reporter> = heard.clone();
     let all = vault.verify(&[], Part::of_percent(100, 0), &ear).unwrap();
-    assert_eq!((all.damaged, all.problems), (Vec::new(), Vec::new()));
+    assert_eq!((&all.damaged, &all.problems), (&Vec::new(), &Vec::new()));
     assert_eq!(all.backups.len(), 2);
+    let (read, total) = (*heard.done.lock().unwrap(), *heard.total.lock().unwrap());
+    assert_eq!(all.read, read);
+    assert!(read > 600_000 && read <= total && total < read + 20_000, "{read} of {total}");
 
     // One byte is another: only reading finds it.
     let good = fs::read(&largest).unwrap();
@@ -73,10 +78,29 @@ fn damaged_data_leads_to_the_files_of_the_backups_that_have_it() {
     write(&good);
     assert_eq!(vault.verify(&[], Part::of_percent(100, 0), &ear).unwrap().problems, Vec::<String>::new());
 
-    // An index that can't be read is an error, never a good end.
-    let index = fs::read_dir(path.join("vault/index")).unwrap().next().unwrap().unwrap().path();
+    // An index file that can't be read, or is not there, leads to the files whose data nobody can find without it.
+    let folder = path.join("vault/index");
+    let files = || fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let index = files()
+        .into_iter()
+        .find(|index| {
+            let (bytes, away) = (fs::read(index).unwrap(), path.join("away"));
+            fs::rename(index, &away).unwrap();
+            let found = vault.verify(&[], None, &ear).unwrap();
+            fs::rename(&away, index).unwrap();
+            assert!(!bytes.is_empty() && !found.problems.is_empty());
+            let names: Vec<_> = found.damaged.iter().map(|damaged| damaged.backup.as_str()).collect();
+            assert_eq!(found.backups.len(), 2);
+            names == [web.id.as_str()]
+        })
+        .expect("an index file that only one backup needs");
     let bytes = fs::read(&index).unwrap();
     fs::remove_file(&index).unwrap();
     fs::write(&index, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(vault.verify(&[], None, &ear).is_err());
+    let found = vault.verify(&[], None, &ear).unwrap();
+    let [damaged] = found.damaged.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(damaged.backup, web.id);
+    assert!(!damaged.files.is_empty() && found.problems[0].contains("index file"), "{found:#?}");
+    let one = vault.verify(&[db.id.clone()], None, &ear).unwrap();
+    assert_eq!(one.damaged, []);
 }

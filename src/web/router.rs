@@ -17,7 +17,7 @@ use super::{
         api, audit, backup_files, backups, batches, bulk, console, container, container_actions,
         container_changes, containers, copies, dashboard, events, explorer, image_pull, images, job, jobs,
         login, logs, marks, metrics, network_backups, network_create, networks, notifications, recovery_kit,
-        restores, saved_settings, schedule, schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, vault, vault_selection, verify, volume_actions, volumes,
+        restores, saved_settings, schedule, schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, upkeep, vault, vault_selection, verify, volume_actions, volumes,
     },
     session,
 };
@@ -165,6 +165,8 @@ fn settings_pages() -> Router<App> {
         .route("/settings/storage/test", post(storage::test))
         .route("/settings/storage/choose", post(storage::choose))
         .route("/settings/storage/disconnect", get(storage::confirm).post(storage::disconnect))
+        .route("/settings/maintenance", get(upkeep::show).post(upkeep::save))
+        .route("/api/maintenance", get(upkeep::show).post(upkeep::save))
         .route("/settings/vault-key", get(recovery_kit::show).post(recovery_kit::reveal))
         .route("/settings/vault-key/saved", post(recovery_kit::saved))
         .route("/api/vault-key", get(recovery_kit::show).post(recovery_kit::reveal))
@@ -218,6 +220,8 @@ fn mark_actions() -> Router<App> {
         .route("/vault/{id}/verify", post(verify::one))
         .route("/api/backup/{id}/verify", post(verify::one))
         .route("/api/vaults/{storage}/verify", post(verify::vault_api))
+        .route("/vault/prune", post(upkeep::prune))
+        .route("/api/vaults/{storage}/prune", post(upkeep::prune_api))
         .route("/vault/{id}/pin", post(marks::pin))
         .route("/vault/{id}/unpin", post(marks::unpin))
         .route("/vault/{id}/note", post(marks::note))

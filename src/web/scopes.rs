@@ -40,6 +40,7 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/schedules/{id}", Scope::Read),
     (Method::GET, "/api/schedules/{id}/preview", Scope::Read),
     (Method::GET, "/api/schedule-runs/{id}", Scope::Read),
+    (Method::GET, "/api/maintenance", Scope::Read),
     (Method::GET, "/api/ui/settings", Scope::Read),
     (Method::GET, "/api/ui/settings/{key}", Scope::Read),
     // Logs may hold anything; settings of containers hold passwords and stay with `admin`.
@@ -55,6 +56,7 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/backup/{id}/pin", Scope::Operate),
     (Method::POST, "/api/backup/{id}/verify", Scope::Operate),
     (Method::POST, "/api/vaults/{storage}/verify", Scope::Operate),
+    (Method::POST, "/api/vaults/{storage}/prune", Scope::Operate),
     (Method::POST, "/api/backup/{id}/note", Scope::Operate),
     (Method::POST, "/api/backups/copy", Scope::Operate),
     (Method::POST, "/api/network/{id}/backup", Scope::Operate),

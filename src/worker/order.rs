@@ -366,10 +366,12 @@ pub enum Answer {
     Files(Seen),
     /// Files are back.
     Restored(Restored),
-    /// Bytes freed.
+    /// Space was freed.
     Pruned {
-        /// Bytes.
+        /// Bytes that are free now.
         freed: u64,
+        /// Bytes that nothing needs any more and that can go a day later.
+        later: u64,
     },
     /// Backups were copied.
     Copied {

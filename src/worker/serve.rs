@@ -145,14 +145,14 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
         }
         Task::Prune => {
             let pruned = vault.prune(context.report.as_ref())?;
-            Ok(Answer::Pruned { freed: pruned.freed })
+            Ok(Answer::Pruned { freed: pruned.freed, later: pruned.later })
         }
         Task::Copy { backups, to } => {
             let copied = vault.copy_to(&Vault::open(to)?, backups, &context.report)?;
             Ok(Answer::Copied { copied: copied.copied, failed: copied.failed, added: copied.added })
         }
         Task::Verify { backups, part } => {
-            Ok(Answer::Verified(vault.verify(backups, *part, context.report.as_ref())?))
+            Ok(Answer::Verified(vault.verify(backups, *part, &context.report)?))
         }
         Task::Backup(task) => backup::run(&vault, &order.engine, task, context),
         Task::LoadImage { backup } => restore::load_image(vault, &order.engine, backup, context),

@@ -109,6 +109,7 @@ fn every_page_is_well_made_for_every_caller() {
         ("/jobs".into(), Some("runs")),
         (format!("/jobs/{job}"), Some("progress_id")),
         ("/settings".into(), Some("server_name")),
+        ("/settings/maintenance".into(), Some("percent")),
         ("/settings/tokens".into(), Some("tokens")),
         ("/settings/saved".into(), Some("vaults")),
         ("/settings/notifications".into(), Some("channels")),

@@ -48,6 +48,34 @@ fn damage_is_found_named_and_shown_until_it_is_gone() {
     let asked = admin.post("/api/vaults/local/verify", &json!({ "percent": 100 })).expect(202);
     assert_eq!(admin.finished(asked["progress_id"].as_str().unwrap())["status"], "complete");
     assert!(backup()["damage"].is_null());
+    assert!(done["bytes_total"].as_u64().unwrap() > 3_000_000, "what was read: {done:#}");
+
+    // Deleting frees space: one job marks it, and says from when on it is free.
+    let confirm = admin.get(&format!("/vault/{id}/delete"));
+    assert!(confirm.text.contains("its space is free from"), "{}", confirm.text);
+    admin.delete(&format!("/api/backup/{id}")).expect(200);
+    let runs = admin.get("/api/runs").expect(200);
+    let prune = runs["runs"].as_array().unwrap().iter().find(|run| run["kind"] == "prune").unwrap();
+    let freed = admin.finished(prune["id"].as_str().unwrap());
+    assert_eq!(freed["status"], "complete", "{freed:#}");
+    assert!(freed["log"].to_string().contains("its space is free from"), "{freed:#}");
+    let again = admin.post("/api/vaults/local/prune", &json!({})).expect(202);
+    assert_eq!(admin.finished(again["progress_id"].as_str().unwrap())["status"], "complete");
+
+    let set = json!({ "verify": "monthly", "percent": 10, "prune": "daily" });
+    assert!(admin.post("/api/maintenance", &set).expect(200)["next_verification"].is_string());
+    let page = admin.get("/settings/maintenance");
+    let saved = admin.follow(&admin.submit_form(&page, "Save", &[("verify", "off")]));
+    assert_eq!(saved.texts(".form-foot .good"), ["Saved"]);
+    let now = admin.get("/api/maintenance").expect(200);
+    assert_eq!(
+        (&now["verify"], &now["percent"], &now["prune"]),
+        (&json!("off"), &json!(10), &json!("daily"))
+    );
+    assert!(now["next_verification"].is_null());
+    admin.post("/api/maintenance", &json!({ "verify": "sometimes" })).error(400);
+    admin.post("/api/maintenance", &json!({ "percent": 101 })).error(400);
+    admin.post("/api/vaults/tape/prune", &json!({})).error(400);
     admin.post("/api/vaults/local/verify", &json!({ "percent": 101 })).error(400);
     admin.post("/api/vaults/tape/verify", &json!({})).error(400);
 }

@@ -70,11 +70,11 @@ async fn lists_are_filtered_searched_and_sorted() {
             files: vec!["/db/rows".to_owned()],
             more: 0,
         }],
-        problems: Vec::new(),
+        ..Verified::default()
     };
     db.write(move |c| {
         some().iter().try_for_each(|backup| upsert(c, backup))?;
-        marks::verified(c, Storage::Local, &found, Utc::now())
+        marks::verified(c, Storage::Local, &found, true, Utc::now())
     })
     .await
     .unwrap();

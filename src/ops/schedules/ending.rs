@@ -21,7 +21,7 @@ use crate::{
         schedule_run::{Removed, Report, ScheduleRun},
         vault::Storage,
     },
-    ops::{notices, settings, vaults},
+    ops::{notices, settings, upkeep::prune, vaults},
 };
 
 use super::clock::deliver;
@@ -234,11 +234,12 @@ pub(super) fn forget(
     removed.iter().try_for_each(|removed| db::backups::remove(c, removed.storage, &removed.id))?;
     record(c, by, removed, None)?;
     let storages: BTreeSet<Storage> = removed.iter().map(|removed| removed.storage).collect();
-    let prune = |storage: Storage| {
-        let subject = format!("{} vault", storage.label());
-        queue(c, by, ("prune", subject), Request::Prune { storage }, now)
-    };
-    storages.into_iter().map(prune).collect()
+    let cause = by.run.map_or(prune::Cause::Person, prune::Cause::Schedule);
+    let mut prunes = Vec::new();
+    for storage in storages {
+        prunes.extend(prune::after_deletion(c, (by.actor, ""), cause, storage, now)?);
+    }
+    Ok(prunes)
 }
 
 /// One audit entry per container.

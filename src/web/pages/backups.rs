@@ -19,7 +19,7 @@ use crate::{
         restore::{NetworkOptions, Options},
         vault::Storage,
     },
-    ops::{Actor, backups, containers, deletions, network_restores, restores},
+    ops::{Actor, backups, containers, deletions, network_restores, restores, upkeep},
     vaults,
     web::{
         api_shapes,
@@ -184,6 +184,8 @@ struct DeleteScreen {
     backup: Backup,
     when: When,
     others: usize,
+    /// When its space is free.
+    free: When,
     dialog: bool,
 }
 
@@ -213,7 +215,8 @@ pub(in crate::web) async fn confirm(
     };
     let others = backups::list(&app, &filter).await?.total.saturating_sub(1);
     let when = shell.when(backup.created);
-    let screen = DeleteScreen { backup, when, others, dialog: shell.client == Client::Fragment };
+    let free = shell.when(upkeep::free_from(&app, shell.now).await?);
+    let screen = DeleteScreen { backup, when, others, free, dialog: shell.client == Client::Fragment };
     shell.show(&screen, render, |_| Value::Null).await
 }
 

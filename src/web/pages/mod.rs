@@ -43,6 +43,7 @@ pub(super) mod stacks;
 pub(super) mod statistics;
 pub(super) mod storage;
 pub(super) mod tokens;
+pub(super) mod upkeep;
 pub(super) mod vault;
 pub(super) mod vault_selection;
 pub(super) mod verify;

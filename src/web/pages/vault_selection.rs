@@ -12,7 +12,7 @@ use crate::{
     app::App,
     error::{AppError, Result},
     model::{backup::Backup, backup_list::Filter, names::BackupRef},
-    ops::{Actor, backups, bulk, deletions},
+    ops::{Actor, backups, bulk, deletions, upkeep},
     web::{
         client::Client,
         format::{When, filters},
@@ -41,6 +41,8 @@ struct DeleteScreen {
     last: Vec<String>,
     /// Logical bytes of what goes.
     bytes: u64,
+    /// When their space is free.
+    free: When,
     /// What to type: the name of one, a phrase for several.
     phrase: String,
     dialog: bool,
@@ -113,6 +115,7 @@ async fn ask(shell: &Shell, app: &App, ids: &[BackupRef]) -> Result<Response> {
     };
     let screen = DeleteScreen {
         last: last(app, &lines).await?,
+        free: shell.when(upkeep::free_from(app, shell.now).await?),
         bytes: lines.iter().map(|(backup, _)| backup.size).sum(),
         lines,
         kept,

@@ -56,7 +56,7 @@ pub(in crate::web) struct Wanted {
 /// A number, or the text of a form.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Percent {
+pub(super) enum Percent {
     Number(u32),
     Text(String),
 }
@@ -68,7 +68,7 @@ impl Default for Percent {
 }
 
 impl Percent {
-    fn number(&self) -> Result<u32> {
+    pub(super) fn number(&self) -> Result<u32> {
         match self {
             Self::Number(number) => Ok(*number),
             Self::Text(text) => text

@@ -8,7 +8,7 @@ use diesel::{prelude::*, upsert::excluded};
 
 pub use page::{newest, page, sums};
 
-use super::{Connection, DbError, bytes, json, marks, schema::backups, to_json, word};
+use super::{Connection, DbError, bytes, deleted_backups, json, marks, schema::backups, to_json, word};
 use crate::model::{backup::Backup, manifest::Manifest, names::ScheduleId, vault::Storage};
 
 /// All of them, newest first. It reads the JSON of every backup: lists and sums have queries of their own.
@@ -160,7 +160,7 @@ pub fn ids(connection: &mut Connection, storage: Storage) -> Result<Vec<String>,
 }
 
 /// Makes the catalog equal to the list of one vault; manifests that were read stay. Only those that were `known`
-/// before the vault was listed may go: others were made meanwhile.
+/// before the vault was listed may go: others were made meanwhile. Deleted ones stay out.
 pub fn replace_all(
     connection: &mut Connection,
     storage: Storage,
@@ -171,8 +171,10 @@ pub fn replace_all(
     for id in known.iter().filter(|id| !present.contains(id.as_str())) {
         remove(connection, storage, id)?;
     }
+    let deleted = deleted_backups::still_there(connection, storage, list)?;
     let notes = marks::notes(connection, storage)?;
-    list.iter().try_for_each(|backup| put(connection, backup, notes.get(&backup.id).map(String::as_str)))
+    let mut listed = list.iter().filter(|backup| !deleted.contains(&backup.id));
+    listed.try_for_each(|backup| put(connection, backup, notes.get(&backup.id).map(String::as_str)))
 }
 
 /// Forgets one.

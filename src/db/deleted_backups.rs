@@ -111,7 +111,7 @@ mod tests {
             // The vault still has it.
             let known = backups::ids(c, storage)?;
             backups::replace_all(c, storage, &known, &list)?;
-            assert_eq!(backups::all(c)?, [two.clone()]);
+            assert_eq!(backups::all(c)?, std::slice::from_ref(&two));
             assert_eq!(backups::matching(c, None, &id)?, []);
             let deleted = all(c)?;
             assert_eq!(

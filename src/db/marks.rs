@@ -13,6 +13,8 @@ use crate::model::{
     vault::Storage,
     verify::{Damaged, Verified},
 };
+use super::{Connection, DbError, schema::marks, time};
+use crate::model::{backup::Backup, vault::Storage, verify::Verified};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = marks, check_for_backend(diesel::sqlite::Sqlite))]
@@ -151,7 +153,10 @@ pub fn note(connection: &mut Connection, storage: Storage, id: &str, note: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{db::Db, model::backup::State};
+    use crate::{
+        db::Db,
+        model::{backup::State, verify::Damaged},
+    };
 
     #[tokio::test]
     async fn damage_is_over_only_when_all_data_was_read() {

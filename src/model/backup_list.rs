@@ -1,5 +1,6 @@
 //! Lists of backups: which ones, in which order, and what is known of all of them.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -108,6 +109,17 @@ pub struct Page {
     pub total: usize,
     /// All there are.
     pub sums: Sums,
+}
+
+/// A backup that somebody deleted and that is still in the vault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deleted {
+    /// The backup.
+    pub backup: Backup,
+    /// When it was deleted.
+    pub at: DateTime<Utc>,
+    /// Who deleted it.
+    pub by: String,
 }
 
 /// Backups of one server in one vault.

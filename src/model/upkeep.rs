@@ -24,11 +24,28 @@ pub struct Upkeep {
     pub percent: u32,
     /// When space is freed.
     pub prune: Prune,
+    /// For so many days a backup that somebody deleted stays in the vault and can be brought back; 0 = it goes at once.
+    pub keep_deleted: u32,
 }
 
 impl Default for Upkeep {
     fn default() -> Self {
-        Self { verify: Verify::Weekly, percent: 0, prune: Prune::AfterDeletions }
+        Self { verify: Verify::Weekly, percent: 0, prune: Prune::AfterDeletions, keep_deleted: 1 }
+    }
+}
+
+impl Upkeep {
+    /// The most days that deleted backups are kept.
+    pub const MOST_DAYS: u32 = 365;
+
+    /// Until when a backup that is deleted now can be brought back; now, where it can't.
+    pub fn keeps_until(&self, deleted: DateTime<Utc>) -> DateTime<Utc> {
+        deleted + TimeDelta::days(self.keep_deleted.into())
+    }
+
+    /// From when on the space of what is deleted now is free.
+    pub fn free_from(&self, now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+        self.prune.free_from(self.keeps_until(now), zone)
     }
 }
 
@@ -81,8 +98,8 @@ impl Prune {
         }
     }
 
-    /// From when on the space of what is deleted now is free.
-    pub fn free_from(self, now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+    /// From when on the space of what goes from the vault now is free.
+    fn free_from(self, now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
         let Some(timing) = self.timing() else { return now + WAITS };
         // It is marked in the first slot and goes in the first one after the wait.
         let marked = timing.next_after(now, zone).unwrap_or(now);

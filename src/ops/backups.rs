@@ -151,6 +151,11 @@ pub async fn list(app: &App, filter: &Filter) -> Result<Page> {
     Ok(app.db.read(move |c| db::backups::page(c, &filter)).await?)
 }
 
+/// How many that were deleted can be brought back.
+pub async fn deleted(app: &App) -> Result<usize> {
+    Ok(app.db.read(db::deleted_backups::count).await?)
+}
+
 /// What all backups come to.
 pub async fn sums(app: &App) -> Result<Sums> {
     Ok(app.db.read(db::backups::sums).await?)

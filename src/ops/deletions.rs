@@ -1,19 +1,26 @@
-//! Deleting backups: one, or several with a result for each. Their data goes with the next prune.
+//! Deleting backups: one, or several with a result for each. For a while they only are in no list any more and can be
+//! brought back; then they go from the vault, and their data with the next prune.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{Actor, backups, upkeep::prune, vaults};
+use super::{
+    Actor, backups,
+    upkeep::{self, prune},
+    vaults,
+};
 use crate::{
     app::App,
-    db::{self, audit::Entry},
+    db::{self, Connection, DbError, audit::Entry},
     error::{AppError, Result},
     model::{
         backup::Backup,
+        backup_list::Deleted,
         batch::{Item, ItemState},
         names::{BackupRef, RunId},
         vault::Storage,
     },
+    vaults::State,
     worker::order::Failure,
 };
 
@@ -28,13 +35,14 @@ pub fn refused(backup: &Backup) -> Option<&'static str> {
     backup.pinned.then_some("It is pinned, so that nobody deletes it by mistake. Unpin it first.")
 }
 
-/// Deletes a backup from the vault and the catalog.
-pub async fn one(app: &App, actor: &Actor, id: &BackupRef) -> Result<()> {
+/// Deletes a backup; until the moment that is given back, it can be brought back.
+pub async fn one(app: &App, actor: &Actor, id: &BackupRef) -> Result<Option<DateTime<Utc>>> {
     let backup = backups::get(app, id).await?;
     match in_vault(app, actor, backup.storage, vec![backup]).await?.pop() {
         Some(Fate::Pinned(why)) => Err(AppError::Conflict(why.to_owned())),
         Some(Fate::Failed(failure)) => Err(failure.into()),
-        Some(Fate::Gone) | None => Ok(()),
+        Some(Fate::Kept(until)) => Ok(Some(until)),
+        Some(Fate::Gone) | None => Ok(None),
     }
 }
 
@@ -90,9 +98,12 @@ async fn work(app: App, actor: Actor, batch: RunId, chosen: Vec<Backup>) {
             let fates = in_vault(&app, &actor, storage, list).await;
             for (number, (place, _)) in some.iter().enumerate() {
                 let (state, text) = match fates.as_ref().map(|fates| fates.get(number)) {
+                    Ok(Some(Fate::Kept(until))) => {
+                        let until = until.with_timezone(&app.zone).format("%-d %b %Y, %H:%M");
+                        (ItemState::Done, format!("Deleted. Until {until} it can be brought back."))
+                    }
                     Ok(Some(Fate::Gone) | None) => (ItemState::Done, "Deleted".to_owned()),
-                    Ok(Some(Fate::Pinned(why))) => (ItemState::Failed, (*why).to_owned()),
-                    Ok(Some(Fate::Failed(failure))) => (ItemState::Failed, failure.message.clone()),
+                    Ok(Some(fate)) => (ItemState::Failed, fate.problem().unwrap_or_default()),
                     Err(error) => (ItemState::Failed, error.to_string()),
                 };
                 app.batches.set(&batch, *place, state, text, None);
@@ -105,6 +116,8 @@ async fn work(app: App, actor: Actor, batch: RunId, chosen: Vec<Backup>) {
 /// What became of a backup.
 #[derive(Debug)]
 enum Fate {
+    /// It is in no list any more; until then it can be brought back.
+    Kept(DateTime<Utc>),
     /// It is not in the vault any more.
     Gone,
     /// It must stay.
@@ -113,74 +126,190 @@ enum Fate {
     Failed(Failure),
 }
 
-/// Deletes backups from one vault, then from the catalog. One fate for each, in their order.
+impl Fate {
+    fn problem(&self) -> Option<String> {
+        match self {
+            Self::Kept(_) | Self::Gone => None,
+            Self::Pinned(why) => Some((*why).to_owned()),
+            Self::Failed(failure) => Some(failure.to_string()),
+        }
+    }
+}
+
+/// Deletes backups of one vault. One fate for each, in their order.
 async fn in_vault(app: &App, actor: &Actor, storage: Storage, list: Vec<Backup>) -> Result<Vec<Fate>> {
     let _alone = app.vaults.of(storage).catalog.lock().await;
+    let now = Utc::now();
     // Somebody may have pinned one since it was looked at.
-    let (list, going) = app
+    let (list, settings) = app
         .db
         .read(move |c| {
             let mut list = list;
             for backup in &mut list {
                 backup.pinned = db::marks::is_pinned(c, storage, &backup.id)?;
             }
-            let going: Vec<String> =
-                list.iter().filter(|it| refused(it).is_none()).map(|it| it.id.clone()).collect();
-            Ok((list, going))
+            Ok((list, upkeep::load(c)?))
         })
         .await?;
-    let mut failed = None;
-    let mut left: Vec<String> = Vec::new();
-    if !going.is_empty()
-        && let Err(failure) = vaults::remove(app, storage, going.clone()).await
-    {
-        // Some may be gone all the same; where nobody knows, they are not.
-        left = match vaults::ids(app, storage).await {
-            Ok(there) => going.iter().filter(|id| there.contains(*id)).cloned().collect(),
-            Err(_) => going.clone(),
-        };
-        failed = Some(failure);
-    }
-    let fates: Vec<Fate> = list
-        .iter()
-        .map(|backup| match (refused(backup), &failed) {
-            (Some(why), _) => Fate::Pinned(why),
-            (None, Some(failure)) if left.contains(&backup.id) => Fate::Failed(failure.clone()),
-            (None, _) => Fate::Gone,
-        })
-        .collect();
-    let problems: Vec<Option<String>> = fates
-        .iter()
-        .map(|fate| match fate {
-            Fate::Gone => None,
-            Fate::Pinned(why) => Some((*why).to_owned()),
-            Fate::Failed(failure) => Some(failure.to_string()),
-        })
-        .collect();
+    let until = (settings.keep_deleted > 0).then(|| settings.keeps_until(now));
+    let going = || list.iter().filter(|backup| refused(backup).is_none());
+    let (left, failure) = match until {
+        Some(_) => (Vec::new(), None),
+        None => take_out(app, storage, going().map(|backup| backup.id.clone()).collect()).await,
+    };
+    let fate = |backup: &Backup| match (refused(backup), &failure, until) {
+        (Some(why), ..) => Fate::Pinned(why),
+        (None, Some(failure), _) if left.contains(&backup.id) => Fate::Failed(failure.clone()),
+        (None, _, Some(until)) => Fate::Kept(until),
+        (None, _, None) => Fate::Gone,
+    };
+    let fates: Vec<Fate> = list.iter().map(fate).collect();
+    let problems: Vec<Option<String>> = fates.iter().map(Fate::problem).collect();
     let actor = actor.clone();
     let prune = app
         .db
         .write(move |c| {
             for (backup, problem) in list.iter().zip(&problems) {
-                if problem.is_none() {
-                    db::backups::remove(c, storage, &backup.id)?;
+                match (problem, until) {
+                    (Some(_), _) => {}
+                    (None, Some(_)) => {
+                        db::deleted_backups::take(c, storage, &backup.id, now, &actor.name)?;
+                    }
+                    (None, None) => db::backups::remove(c, storage, &backup.id)?,
                 }
-                let outcome = if problem.is_some() { "error" } else { "completed" };
-                let details = json!({ "backup_id": backup.id, "storage_location": storage });
-                let error = problem.as_deref();
-                let name = backup.filename();
-                let entry = Entry { outcome, error, details, ..actor.entry("delete_backup", &name) };
-                db::audit::record(c, &entry)?;
+                record(c, &actor, "delete_backup", backup, problem.as_deref(), until)?;
             }
-            if problems.iter().all(Option::is_some) {
+            if until.is_some() || problems.iter().all(Option::is_some) {
                 return Ok(None);
             }
             let by = (actor.name.as_str(), actor.address.as_str());
-            prune::after_deletion(c, by, prune::Cause::Person, storage, Utc::now())
+            prune::after_deletion(c, by, prune::Cause::Person, storage, now)
         })
         .await?;
     if let Some(prune) = prune {
         app.queue.push(&prune).await?;
     }
     Ok(fates)
+}
+
+/// Deletes them from the vault. Where that fails: the ids of those that are still there, and why. To be called with the
+/// catalog locked.
+async fn take_out(app: &App, storage: Storage, ids: Vec<String>) -> (Vec<String>, Option<Failure>) {
+    if ids.is_empty() {
+        return (Vec::new(), None);
+    }
+    let Err(failure) = vaults::remove(app, storage, ids.clone()).await else { return (Vec::new(), None) };
+    // Some may be gone all the same; where nobody knows, they are not.
+    let left = match vaults::ids(app, storage).await {
+        Ok(there) => ids.into_iter().filter(|id| there.contains(id)).collect(),
+        Err(_) => ids,
+    };
+    (left, Some(failure))
+}
+
+fn record(
+    c: &mut Connection,
+    actor: &Actor,
+    operation: &str,
+    backup: &Backup,
+    error: Option<&str>,
+    until: Option<DateTime<Utc>>,
+) -> Result<(), DbError> {
+    let details = json!({
+        "backup_id": backup.id, "storage_location": backup.storage,
+        "kept_until": until.filter(|_| error.is_none()),
+    });
+    let outcome = if error.is_some() { "error" } else { "completed" };
+    let name = backup.filename();
+    db::audit::record(c, &Entry { outcome, error, details, ..actor.entry(operation, &name) })
+}
+
+/// Those that were deleted and can still be brought back, with the moment until when, the newest deletion first.
+pub async fn kept(app: &App) -> Result<Vec<(Deleted, DateTime<Utc>)>> {
+    let (all, settings) = app.db.read(|c| Ok((db::deleted_backups::all(c)?, upkeep::load(c)?))).await?;
+    Ok(all
+        .into_iter()
+        .map(|deleted| {
+            let until = settings.keeps_until(deleted.at);
+            (deleted, until)
+        })
+        .collect())
+}
+
+/// Brings deleted backups back.
+pub async fn undelete(app: &App, actor: &Actor, ids: &[BackupRef]) -> Result<Vec<Backup>> {
+    if ids.is_empty() {
+        return Err(AppError::field("ids", "Choose at least one backup."));
+    }
+    let mut back = Vec::new();
+    for id in ids {
+        let gone = || AppError::NotFound(format!("The deleted backup “{id}”").into());
+        let (storage, name) = id.parts();
+        let all = app.db.read(db::deleted_backups::all).await?;
+        let meant = |deleted: &&Deleted| {
+            storage.is_none_or(|storage| deleted.backup.storage == storage)
+                && (deleted.backup.id == name || deleted.backup.filename() == name)
+        };
+        let backup = all.iter().find(meant).ok_or_else(gone)?.backup.clone();
+        let _alone = app.vaults.of(backup.storage).catalog.lock().await;
+        let by = actor.clone();
+        let found = app
+            .db
+            .write(move |c| {
+                let found = db::deleted_backups::give_back(c, backup.storage, &backup.id)?;
+                if let Some(backup) = &found {
+                    record(c, &by, "undelete_backup", backup, None, None)?;
+                }
+                Ok(found)
+            })
+            .await?;
+        back.push(found.ok_or_else(gone)?);
+    }
+    Ok(back)
+}
+
+/// Removes deleted backups from the vaults whose time is over. A vault that can't be used keeps them until it can.
+pub(super) async fn expire(app: &App, now: DateTime<Utc>) -> Result<()> {
+    for storage in Storage::ALL {
+        if !matches!(app.vaults.of(storage).state(), State::Ready(_)) {
+            continue;
+        }
+        let _alone = app.vaults.of(storage).catalog.lock().await;
+        let over = kept(app).await?.into_iter().filter(|(_, until)| *until <= now);
+        let over: Vec<Backup> =
+            over.map(|(deleted, _)| deleted.backup).filter(|backup| backup.storage == storage).collect();
+        for some in over.chunks(AT_ONCE) {
+            let ids = some.iter().map(|backup| backup.id.clone()).collect();
+            let (left, failure) = take_out(app, storage, ids).await;
+            let gone: Vec<Backup> =
+                some.iter().filter(|backup| !left.contains(&backup.id)).cloned().collect();
+            let prune = app.db.write(move |c| forget(c, storage, &gone, now)).await?;
+            if let Some(prune) = prune {
+                app.queue.push(&prune).await?;
+            }
+            if let Some(failure) = failure {
+                return Err(failure.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes down that they are gone; the job that frees their space is to be delivered.
+fn forget(
+    c: &mut Connection,
+    storage: Storage,
+    gone: &[Backup],
+    now: DateTime<Utc>,
+) -> Result<Option<RunId>, DbError> {
+    let (name, address) = upkeep::clock::CLOCK;
+    let clock = Actor { id: 0, name: name.to_owned(), address: address.to_owned() };
+    for backup in gone {
+        db::deleted_backups::remove(c, storage, &backup.id)?;
+        record(c, &clock, "remove_backup", backup, None, None)?;
+    }
+    if gone.is_empty() {
+        return Ok(None);
+    }
+    prune::after_deletion(c, upkeep::clock::CLOCK, prune::Cause::Clock, storage, now)
 }

@@ -176,7 +176,17 @@ mod tests {
         let left: Vec<_> = first.list().unwrap().into_iter().map(|backup| backup.id).collect();
         assert_eq!(left, std::slice::from_ref(&last));
         assert_eq!(first.check(true).unwrap(), Vec::<String>::new());
-        assert!(first.verify(&[last], None, &(Arc::new(Ear::default()) as Arc<dyn crate::model::progress::Reporter>)).unwrap().damaged.is_empty());
+        assert!(
+            first
+                .verify(
+                    &[last],
+                    None,
+                    &(Arc::new(Ear::default()) as Arc<dyn crate::model::progress::Reporter>)
+                )
+                .unwrap()
+                .damaged
+                .is_empty()
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn damaged_data_leads_to_the_files_of_the_backups_that_have_it() {
     let found = |turn| vault.verify(&[], Part::of_percent(25, turn), &ear).unwrap().damaged.len();
     assert_eq!((0..4).map(found).sum::<usize>(), 1);
     let other = vault.verify(&[db.id.clone()], Part::of_percent(100, 0), &ear).unwrap();
-    assert_eq!((other.damaged, other.backups), (Vec::new(), vec![db.id]));
+    assert_eq!((other.damaged, other.backups), (Vec::new(), vec![db.id.clone()]));
 
     // Shorter, or gone: the structure says it.
     write(&good[..good.len() / 2]);

@@ -58,6 +58,8 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/vaults/{storage}/verify", Scope::Operate),
     (Method::POST, "/api/vaults/{storage}/prune", Scope::Operate),
     (Method::POST, "/api/backup/{id}/note", Scope::Operate),
+    (Method::GET, "/api/backups/deleted", Scope::Read),
+    (Method::POST, "/api/backups/undelete", Scope::Operate),
     (Method::POST, "/api/backups/copy", Scope::Operate),
     (Method::POST, "/api/network/{id}/backup", Scope::Operate),
     (Method::POST, "/api/notifications/{id}/test", Scope::Operate),

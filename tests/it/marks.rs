@@ -76,9 +76,23 @@ fn a_pinned_backup_is_kept_by_rules_and_refuses_to_go_until_it_is_unpinned() {
     assert_eq!((&left["total"], &left["backups"][0]["id"]), (&json!(1), &json!(id)));
     let unpinned = admin.post(&format!("/api/backup/{id}/unpin"), &json!({})).expect(200);
     assert_eq!(unpinned["pinned"], false);
-    admin.delete(&format!("/api/backup/{id}")).expect(200);
+    assert!(admin.delete(&format!("/api/backup/{id}")).expect(200)["kept_until"].is_string());
+
+    // Both are out of every list, also after that is read again, and can be brought back.
+    admin.post("/api/vaults/local/refresh", &json!({})).expect(200);
+    assert_eq!(admin.get("/api/backups").expect(200)["total"], 0);
+    admin.get(&format!("/api/backup/{id}/preview")).error(404);
+    assert!(admin.get("/vault").text.contains("2 deleted"));
+    let deleted = admin.get("/vault/-/deleted");
+    assert_eq!(deleted.attributes("form input[name=ids]", "value").len(), 2);
+    assert_eq!(admin.submit("/vault/-/undelete", &[("ids", &id)]).status, 303);
+    let back = admin.get("/api/backups").expect(200);
+    assert_eq!((&back["total"], &back["backups"][0]["note"]), (&json!(1), &json!("before the move")));
+    admin.get(&format!("/api/backup/{id}/preview")).expect(200);
+    admin.post("/api/backups/undelete", &json!({ "ids": [id] })).error(404);
+    assert_eq!(admin.get("/api/backups/deleted").expect(200)["total"], 1);
     let operations = admin.get("/api/audit-logs?limit=100").expect(200).to_string();
-    for operation in ["pin_backup", "unpin_backup", "note_backup"] {
+    for operation in ["pin_backup", "unpin_backup", "note_backup", "undelete_backup"] {
         assert!(operations.contains(operation), "{operation}");
     }
 }

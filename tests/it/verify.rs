@@ -51,6 +51,7 @@ fn damage_is_found_named_and_shown_until_it_is_gone() {
     assert!(done["bytes_total"].as_u64().unwrap() > 3_000_000, "what was read: {done:#}");
 
     // Deleting frees space: one job marks it, and says from when on it is free.
+    admin.post("/api/maintenance", &json!({ "keep_deleted": 0 })).expect(200);
     let confirm = admin.get(&format!("/vault/{id}/delete"));
     assert!(confirm.text.contains("its space is free from"), "{}", confirm.text);
     admin.delete(&format!("/api/backup/{id}")).expect(200);

@@ -20,14 +20,18 @@ use crate::{
         vault::Storage,
         verify::VerifyRequest,
     },
+    ops::deletions,
     vaults,
 };
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// Each so many times, deleted backups go whose time is over: that takes a worker.
+const TIDY: u32 = 10;
+
 /// Who asks.
-const CLOCK: (&str, &str) = ("schedule", "");
+pub(in crate::ops) const CLOCK: (&str, &str) = ("schedule", "");
 
 /// What has slots.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +54,15 @@ impl Slots {
 /// Runs until the server stops.
 pub async fn run(app: App) {
     let mut problem: Option<String> = None;
+    let mut round: u32 = 0;
     loop {
-        let said = tick(&app, Utc::now()).await.err().map(|error| chain(&error));
+        let now = Utc::now();
+        let work = async {
+            tick(&app, now).await?;
+            if round.is_multiple_of(TIDY) { deletions::expire(&app, now).await } else { Ok(()) }
+        };
+        let said = work.await.err().map(|error| chain(&error));
+        round = round.wrapping_add(1);
         if let Some(text) = said.as_ref().filter(|text| problem.as_ref() != Some(text)) {
             tracing::error!(error = text, "what keeps the vaults healthy could not be begun; tried again");
         }

@@ -74,7 +74,7 @@ async fn another_rhythm_owes_nothing_of_before() {
     look(&db, at("2026-03-10T12:00:00Z")).await;
     set(&db, Upkeep { verify: Verify::Off, ..Upkeep::default() }, at("2026-03-11T12:00:00Z")).await;
     assert_eq!(look(&db, at("2026-05-10T12:00:00Z")).await, []);
-    let monthly = Upkeep { verify: Verify::Monthly, percent: 10, prune: Prune::Daily };
+    let monthly = Upkeep { verify: Verify::Monthly, percent: 10, prune: Prune::Daily, keep_deleted: 1 };
     set(&db, monthly, at("2026-05-10T12:00:00Z")).await;
     assert_eq!(look(&db, at("2026-05-10T12:01:00Z")).await, []);
     assert_eq!(look(&db, at("2026-05-11T03:30:00Z")).await, [Kind::Prune]);

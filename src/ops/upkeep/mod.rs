@@ -26,7 +26,7 @@ pub async fn settings(app: &App) -> Result<Upkeep> {
     Ok(app.db.read(load).await?)
 }
 
-fn load(c: &mut Connection) -> Result<Upkeep, DbError> {
+pub(super) fn load(c: &mut Connection) -> Result<Upkeep, DbError> {
     match db::settings::get(c, SETTINGS)? {
         Some(text) => serde_json::from_str(&text).map_err(|error| DbError::Value(error.to_string())),
         None => Ok(Upkeep::default()),
@@ -37,6 +37,10 @@ fn load(c: &mut Connection) -> Result<Upkeep, DbError> {
 pub async fn change(app: &App, actor: &Actor, wanted: Upkeep, now: DateTime<Utc>) -> Result<()> {
     if wanted.percent > 100 {
         return Err(AppError::field("percent", "From 0 to 100 percent of the data can be read."));
+    }
+    if wanted.keep_deleted > Upkeep::MOST_DAYS {
+        let text = format!("Deleted backups can be kept for at most {} days.", Upkeep::MOST_DAYS);
+        return Err(AppError::field("keep_deleted", text));
     }
     let actor = actor.clone();
     app.db.write(move |c| save(c, &actor, wanted, now)).await?;
@@ -64,9 +68,4 @@ fn save(c: &mut Connection, actor: &Actor, wanted: Upkeep, now: DateTime<Utc>) -
 /// When all backups are verified the next time; `None` = only when somebody asks.
 pub fn next_verification(app: &App, verify: Verify, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     verify.timing()?.next_after(now, app.zone)
-}
-
-/// From when on the space of a backup that is deleted now is free, as far as no other one shares it.
-pub async fn free_from(app: &App, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
-    Ok(settings(app).await?.prune.free_from(now, app.zone))
 }

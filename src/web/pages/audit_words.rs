@@ -11,11 +11,13 @@ pub(super) struct Words {
 }
 
 /// Operation, icon, name in the filter, words before the target.
-const KNOWN: [(&str, &str, &str, &str); 57] = [
+const KNOWN: [(&str, &str, &str, &str); 59] = [
     ("backup_manual", "archive", "Manual backups", "Backup of"),
     ("backup_scheduled", "calendar-clock", "Scheduled backups", "Scheduled backup of"),
     ("restore", "archive-restore", "Restores", "Restore of"),
     ("delete_backup", "trash-2", "Deleted backups", "Backup deleted:"),
+    ("undelete_backup", "archive-restore", "Undeleted backups", "Backup brought back:"),
+    ("remove_backup", "trash-2", "Backups gone for good", "Deleted backup gone for good:"),
     ("download_backup", "download", "Downloaded backups", "Backup downloaded:"),
     ("upload_backup", "upload", "Uploaded backups", "Backup uploaded:"),
     ("copy_backup", "copy", "Copied backups", "Copy of"),

@@ -184,6 +184,8 @@ struct DeleteScreen {
     backup: Backup,
     when: When,
     others: usize,
+    /// Until when it can be brought back, where it can.
+    until: Option<When>,
     /// When its space is free.
     free: When,
     dialog: bool,
@@ -215,8 +217,10 @@ pub(in crate::web) async fn confirm(
     };
     let others = backups::list(&app, &filter).await?.total.saturating_sub(1);
     let when = shell.when(backup.created);
-    let free = shell.when(upkeep::free_from(&app, shell.now).await?);
-    let screen = DeleteScreen { backup, when, others, free, dialog: shell.client == Client::Fragment };
+    let settings = upkeep::settings(&app).await?;
+    let until = (settings.keep_deleted > 0).then(|| shell.when(settings.keeps_until(shell.now)));
+    let free = shell.when(settings.free_from(shell.now, app.zone));
+    let screen = DeleteScreen { backup, when, others, until, free, dialog: shell.client == Client::Fragment };
     shell.show(&screen, render, |_| Value::Null).await
 }
 
@@ -253,7 +257,12 @@ pub(in crate::web) async fn delete_api(
 }
 
 async fn delete(actor: &Actor, shell: &Shell, app: &App, id: &BackupRef) -> Result<Response> {
-    deletions::one(app, actor, id).await?;
-    let json = json!({ "success": true, "message": "Backup deleted" });
-    shell.done(Done::new("The backup is deleted", "/vault", json).leaving())
+    let until = deletions::one(app, actor, id).await?.map(|until| shell.when(until));
+    let json = json!({
+        "success": true, "message": "Backup deleted", "kept_until": until.as_ref().map(|until| &until.iso),
+    });
+    let text = until.map_or("The backup is deleted".to_owned(), |until| {
+        format!("The backup is deleted. Until {} it can be brought back.", until.full)
+    });
+    shell.done(Done::new(text, "/vault", json).leaving())
 }

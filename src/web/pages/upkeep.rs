@@ -47,14 +47,21 @@ impl MaintenanceScreen {
         (Prune::Weekly, "each Sunday"),
     ];
 
-    /// Those that are offered, with the one that a script has set.
     fn percents(&self) -> Vec<u32> {
-        let mut percents = vec![0, 5, 10, 25, 50, 100];
-        percents.push(self.settings.percent);
-        percents.sort_unstable();
-        percents.dedup();
-        percents
+        offered(&[0, 5, 10, 25, 50, 100], self.settings.percent)
     }
+
+    fn days(&self) -> Vec<u32> {
+        offered(&[0, 1, 3, 7, 14, 30], self.settings.keep_deleted)
+    }
+}
+
+/// These numbers, and the one that a script has set.
+fn offered(numbers: &[u32], set: u32) -> Vec<u32> {
+    let mut all = [numbers, &[set]].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 impl Screen for MaintenanceScreen {
@@ -96,6 +103,7 @@ pub(in crate::web) async fn show(
 fn shape(settings: &Upkeep, next: Option<&When>) -> Value {
     json!({
         "verify": settings.verify, "percent": settings.percent, "prune": settings.prune,
+        "keep_deleted": settings.keep_deleted,
         "next_verification": next.map(|when| &when.iso),
     })
 }
@@ -107,6 +115,7 @@ pub(in crate::web) struct Wanted {
     verify: Option<String>,
     percent: Option<Percent>,
     prune: Option<String>,
+    keep_deleted: Option<Percent>,
 }
 
 /// `POST /settings/maintenance` and `POST /api/maintenance`.
@@ -124,10 +133,13 @@ pub(in crate::web) async fn save(
         format!("“{word}” is not known. Use after_deletions, daily or weekly.")
     })?;
     let percent = wanted.percent.as_ref().map(Percent::number).transpose()?;
+    let bad_days = |_| AppError::field("keep_deleted", "Give a whole number of days, 0 = at once.");
+    let keep_deleted = wanted.keep_deleted.as_ref().map(Percent::number).transpose().map_err(bad_days)?;
     let settings = Upkeep {
         verify: verify.unwrap_or(before.verify),
         percent: percent.unwrap_or(before.percent),
         prune: prune.unwrap_or(before.prune),
+        keep_deleted: keep_deleted.unwrap_or(before.keep_deleted),
     };
     upkeep::change(&app, &actor, settings, shell.now).await?;
     let next = upkeep::next_verification(&app, settings.verify, shell.now).map(|at| shell.when(at));

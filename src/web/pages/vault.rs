@@ -61,6 +61,8 @@ struct VaultScreen {
     size: String,
     stored: String,
     count: usize,
+    /// How many that were deleted can be brought back.
+    deleted: usize,
 }
 
 impl Screen for VaultScreen {
@@ -132,6 +134,7 @@ pub(in crate::web) async fn list(
         size: size(page.sums.size()),
         stored: size(page.sums.stored_size()),
         count: page.sums.count(),
+        deleted: backups::deleted(&app).await?,
     };
     let json = |screen: &VaultScreen| {
         let rows: Vec<_> = screen.results.rows.iter().map(|(backup, _)| api_shapes::backup(backup)).collect();

@@ -1,23 +1,29 @@
-//! Several backups at once: a confirmation that names them, then the batch that deletes them.
+//! Several backups at once: a confirmation that names them, then the batch that deletes them; and bringing back those
+//! that were deleted.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::batches;
 use crate::{
     app::App,
     error::{AppError, Result},
-    model::{backup::Backup, backup_list::Filter, names::BackupRef},
+    model::{
+        backup::Backup,
+        backup_list::{Deleted, Filter},
+        names::BackupRef,
+    },
     ops::{Actor, backups, bulk, deletions, upkeep},
     web::{
+        api_shapes,
         client::Client,
         format::{When, filters},
         input::Input,
-        shell::{Nav, Screen, Shell, render},
+        shell::{Done, Nav, Screen, Shell, render},
     },
 };
 
@@ -41,6 +47,8 @@ struct DeleteScreen {
     last: Vec<String>,
     /// Logical bytes of what goes.
     bytes: u64,
+    /// Until when they can be brought back, where they can.
+    until: Option<When>,
     /// When their space is free.
     free: When,
     /// What to type: the name of one, a phrase for several.
@@ -113,9 +121,11 @@ async fn ask(shell: &Shell, app: &App, ids: &[BackupRef]) -> Result<Response> {
         [(backup, _)] => backup.meta.container.clone(),
         _ => phrase(lines.len()),
     };
+    let settings = upkeep::settings(app).await?;
     let screen = DeleteScreen {
         last: last(app, &lines).await?,
-        free: shell.when(upkeep::free_from(app, shell.now).await?),
+        until: (settings.keep_deleted > 0).then(|| shell.when(settings.keeps_until(shell.now))),
+        free: shell.when(settings.free_from(shell.now, app.zone)),
         bytes: lines.iter().map(|(backup, _)| backup.size).sum(),
         lines,
         kept,
@@ -146,4 +156,72 @@ async fn last(app: &App, lines: &[(Backup, When)]) -> Result<Vec<String>> {
         }
     }
     Ok(last)
+}
+
+/// A deleted backup, ready to show.
+struct Row {
+    backup: Backup,
+    when: When,
+    deleted: When,
+    by: String,
+    until: When,
+}
+
+#[derive(Template)]
+#[template(path = "vault/deleted.html")]
+struct DeletedScreen {
+    rows: Vec<Row>,
+}
+
+impl Screen for DeletedScreen {
+    fn title(&self) -> Cow<'_, str> {
+        "Deleted backups".into()
+    }
+
+    fn nav(&self) -> Nav {
+        Nav::Vault
+    }
+}
+
+/// `GET /vault/-/deleted` and `GET /api/backups/deleted`.
+pub(in crate::web) async fn deleted(_: Actor, shell: Shell, State(app): State<App>) -> Result<Response> {
+    let row = |(deleted, until): (Deleted, _)| Row {
+        when: shell.when(deleted.backup.created),
+        deleted: shell.when(deleted.at),
+        by: deleted.by,
+        until: shell.when(until),
+        backup: deleted.backup,
+    };
+    let rows = deletions::kept(&app).await?.into_iter().map(row).collect();
+    let json = |screen: &DeletedScreen| {
+        let shape = |row: &Row| {
+            let mut body = api_shapes::backup(&row.backup);
+            body["deleted"] = json!(row.deleted.iso);
+            body["deleted_by"] = json!(row.by);
+            body["kept_until"] = json!(row.until.iso);
+            body
+        };
+        let list: Vec<_> = screen.rows.iter().map(shape).collect();
+        json!({ "total": list.len(), "backups": list })
+    };
+    shell.show(&DeletedScreen { rows }, render, json).await
+}
+
+/// `POST /vault/-/undelete` and `POST /api/backups/undelete`.
+pub(in crate::web) async fn undelete(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Input(chosen): Input<Chosen>,
+) -> Result<Response> {
+    let back = deletions::undelete(&app, &actor, &chosen.ids).await?;
+    let text = match back.as_slice() {
+        [one] => {
+            format!("The backup of {} from {} is back", one.meta.container, shell.when(one.created).full)
+        }
+        many => format!("{} backups are back", many.len()),
+    };
+    let ids: Vec<_> = back.iter().map(|backup| &backup.id).collect();
+    let json = json!({ "success": true, "message": text, "ids": ids });
+    shell.done(Done::new(text, "/vault", json).leaving())
 }

@@ -7,14 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::{Connection, DbError, schema::marks, time, word};
-use crate::model::{
-    backup::Backup,
-    saved_settings::Mark,
-    vault::Storage,
-    verify::{Damaged, Verified},
-};
-use super::{Connection, DbError, schema::marks, time};
-use crate::model::{backup::Backup, vault::Storage, verify::Verified};
+use crate::model::{backup::Backup, saved_settings::Mark, vault::Storage, verify::Verified};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = marks, check_for_backend(diesel::sqlite::Sqlite))]
@@ -65,7 +58,6 @@ pub fn said(connection: &mut Connection) -> Result<Vec<Mark>, DbError> {
         .collect()
 }
 
-/// Keeps what was found.
 /// Keeps what was found. `all_data`: all their data was read; without that, nobody knows whether damage that was found
 /// before is gone.
 pub fn verified(

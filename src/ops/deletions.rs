@@ -77,13 +77,37 @@ pub async fn begin(
     name: impl Fn(&Backup) -> String,
 ) -> Result<RunId> {
     let (chosen, unknown) = choose(app, ids).await?;
+    Ok(begin_with(app, actor, chosen, &unknown, name))
+}
+
+/// Begins to delete all there are, if none of them must stay.
+pub async fn begin_all(app: &App, actor: &Actor, name: impl Fn(&Backup) -> String) -> Result<RunId> {
+    let all = backups::list(app, &backups::Filter::default()).await?.backups;
+    let pinned = all.iter().filter(|backup| refused(backup).is_some()).count();
+    if pinned > 0 {
+        return Err(AppError::Conflict(format!(
+            "{pinned} of {} backups are pinned, so that nobody deletes them by mistake. Nothing was deleted. Unpin \
+             them first, or delete the others by their ids.",
+            all.len()
+        )));
+    }
+    Ok(begin_with(app, actor, all, &[], name))
+}
+
+fn begin_with(
+    app: &App,
+    actor: &Actor,
+    chosen: Vec<Backup>,
+    unknown: &[(BackupRef, String)],
+    name: impl Fn(&Backup) -> String,
+) -> RunId {
     let items = chosen.iter().map(|backup| Item::waiting(&backup.reference(), &name(backup)));
     let items: Vec<_> =
         items.chain(unknown.iter().map(|(id, why)| Item::refused(id.as_str(), why.clone()))).collect();
     let title = format!("Delete {} {}", items.len(), if items.len() == 1 { "backup" } else { "backups" });
     let id = app.batches.begin(title, "/vault".to_owned(), items);
     tokio::spawn(work(app.clone(), actor.clone(), id.clone(), chosen));
-    Ok(id)
+    id
 }
 
 async fn work(app: App, actor: Actor, batch: RunId, chosen: Vec<Backup>) {

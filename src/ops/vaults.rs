@@ -135,8 +135,10 @@ pub async fn refresh(app: &App, storage: Storage) -> Result<usize, Failure> {
 
 /// Ids of the backups that are in the vault now.
 pub(super) async fn ids(app: &App, storage: Storage) -> Result<HashSet<String>, Failure> {
-    let Answer::List(list) = app.ask_vault(storage, Task::List).await? else { return Err(unexpected()) };
-    Ok(list.into_iter().map(|backup| backup.id).collect())
+    let Answer::List { backups, .. } = app.ask_vault(storage, Task::List).await? else {
+        return Err(unexpected());
+    };
+    Ok(backups.into_iter().map(|backup| backup.id).collect())
 }
 
 /// The answer to another question; never happens with a worker of the same version.

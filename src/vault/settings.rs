@@ -130,11 +130,13 @@ pub(super) fn saved(snapshots: &[SnapshotFile], storage: Storage) -> Vec<Saved> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{
         super::copy::tests::{Ear, back_up, vault},
         *,
     };
-    use crate::model::saved_settings::tests::sample;
+    use crate::model::{progress::Reporter, saved_settings::tests::sample};
 
     #[test]
     fn settings_are_kept_beside_backups_and_come_back_as_they_were() {
@@ -154,7 +156,8 @@ mod tests {
         vault.prune(&Ear::default()).unwrap();
         assert_eq!(vault.check(true).unwrap(), [""; 0]);
         assert_eq!(vault.read_settings(&first[0].id).unwrap(), settings);
-        let verified = vault.verify(None, None, &Ear::default()).unwrap();
+        let ear: Arc<dyn Reporter> = Arc::new(Ear::default());
+        let verified = vault.verify(&[], None, &ear).unwrap();
         assert_eq!((verified.backups.len(), verified.problems.len()), (1, 0));
     }
 

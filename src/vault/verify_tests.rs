@@ -67,14 +67,14 @@ fn damaged_data_leads_to_the_files_of_the_backups_that_have_it() {
     // In turns it is found in one of them.
     let found = |turn| vault.verify(&[], Part::of_percent(25, turn), &ear).unwrap().damaged.len();
     assert_eq!((0..4).map(found).sum::<usize>(), 1);
-    let other = vault.verify(&[db.id.clone()], Part::of_percent(100, 0), &ear).unwrap();
+    let other = vault.verify(std::slice::from_ref(&db.id), Part::of_percent(100, 0), &ear).unwrap();
     assert_eq!((other.damaged, other.backups), (Vec::new(), vec![db.id.clone()]));
 
     // Shorter, or gone: the structure says it.
     write(&good[..good.len() / 2]);
     expect(vault.verify(&[], None, &ear).unwrap());
     fs::remove_file(&largest).unwrap();
-    expect(vault.verify(&[web.id.clone()], None, &ear).unwrap());
+    expect(vault.verify(std::slice::from_ref(&web.id), None, &ear).unwrap());
     write(&good);
     assert_eq!(vault.verify(&[], Part::of_percent(100, 0), &ear).unwrap().problems, Vec::<String>::new());
 
@@ -101,6 +101,6 @@ fn damaged_data_leads_to_the_files_of_the_backups_that_have_it() {
     let [damaged] = found.damaged.as_slice() else { panic!("{found:#?}") };
     assert_eq!(damaged.backup, web.id);
     assert!(!damaged.files.is_empty() && found.problems[0].contains("index file"), "{found:#?}");
-    let one = vault.verify(&[db.id.clone()], None, &ear).unwrap();
+    let one = vault.verify(std::slice::from_ref(&db.id), None, &ear).unwrap();
     assert_eq!(one.damaged, []);
 }

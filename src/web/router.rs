@@ -17,7 +17,9 @@ use super::{
         api, audit, backup_files, backups, batches, bulk, console, container, container_actions,
         container_changes, containers, copies, dashboard, events, explorer, image_pull, images, job, jobs,
         login, logs, marks, metrics, network_backups, network_create, networks, notifications, recovery_kit,
-        restores, saved_settings, schedule, schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, upkeep, vault, vault_selection, verify, volume_actions, volumes,
+        restores, saved_settings, schedule, schedule_actions, schedule_api, schedule_run, schedules,
+        settings, stacks, statistics, storage, tokens, upkeep, vault, vault_selection, verify,
+        volume_actions, volumes,
     },
     session,
 };
@@ -221,6 +223,7 @@ fn mark_actions() -> Router<App> {
         .route("/api/backups/undelete", post(vault_selection::undelete))
         .route("/api/backups/verify", post(verify::some))
         .route("/api/backups/delete", post(vault_selection::delete))
+        .route("/api/backups/delete-all", delete(vault_selection::delete_all))
         .route("/vault/{id}/verify", post(verify::one))
         .route("/api/backup/{id}/verify", post(verify::one))
         .route("/api/vaults/{storage}/verify", post(verify::vault_api))

@@ -95,6 +95,7 @@ fn two_servers_share_a_bucket_while_one_prunes() {
     // Something for a prune to take: a backup that goes again.
     let old = of_nas.back_up(&web);
     let old = old["backup_id"].as_str().unwrap();
+    of_nas.post("/api/maintenance", &json!({ "keep_deleted": 0 })).expect(200);
     of_nas.delete(&format!("/api/backup/{old}")).expect(200);
 
     let (one, two) = std::thread::scope(|scope| {

@@ -74,6 +74,7 @@ fn a_pinned_backup_is_kept_by_rules_and_refuses_to_go_until_it_is_unpinned() {
     assert!(row(1).0 && !row(2).0 && row(2).1.contains("not found"), "{some:#}");
     let left = admin.get("/api/backups").expect(200);
     assert_eq!((&left["total"], &left["backups"][0]["id"]), (&json!(1), &json!(id)));
+    assert!(admin.delete("/api/backups/delete-all").error(409).contains("1 of 1 backups are pinned"));
     let unpinned = admin.post(&format!("/api/backup/{id}/unpin"), &json!({})).expect(200);
     assert_eq!(unpinned["pinned"], false);
     assert!(admin.delete(&format!("/api/backup/{id}")).expect(200)["kept_until"].is_string());
@@ -91,6 +92,9 @@ fn a_pinned_backup_is_kept_by_rules_and_refuses_to_go_until_it_is_unpinned() {
     admin.get(&format!("/api/backup/{id}/preview")).expect(200);
     admin.post("/api/backups/undelete", &json!({ "ids": [id] })).error(404);
     assert_eq!(admin.get("/api/backups/deleted").expect(200)["total"], 1);
+    let all = admin.delete("/api/backups/delete-all").expect(200);
+    assert_eq!((&all["success"], &all["results"][0]["success"]), (&json!(true), &json!(true)));
+    assert_eq!(admin.get("/api/backups").expect(200)["total"], 0);
     let operations = admin.get("/api/audit-logs?limit=100").expect(200).to_string();
     for operation in ["pin_backup", "unpin_backup", "note_backup", "undelete_backup"] {
         assert!(operations.contains(operation), "{operation}");

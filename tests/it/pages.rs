@@ -72,7 +72,7 @@ fn every_page_is_well_made_for_every_caller() {
     let run = admin.back_up(&web);
     let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
     let network = bench.network("net", &[]);
-    let pages: [(String, Option<&str>); 43] = [
+    let pages: [(String, Option<&str>); 44] = [
         ("/".into(), Some("containers")),
         ("/containers".into(), Some("containers")),
         (format!("/containers?search={web}"), Some("containers")),

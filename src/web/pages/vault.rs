@@ -47,22 +47,41 @@ struct Results {
 
 impl Results {
     /// What tells a row from all others.
-    fn short(&self, backup: &Backup) -> String {
+    fn short(backup: &Backup) -> String {
         format!("{}-{}", backup.storage, &backup.id[..16.min(backup.id.len())])
     }
+}
+
+/// What is told of all backups.
+#[derive(Template)]
+#[template(path = "vault/head.html")]
+struct Head {
+    servers: Vec<String>,
+    size: String,
+    stored: String,
+    /// Some of them are in a bucket.
+    in_bucket: bool,
+    count: usize,
+    /// How many that were deleted can be brought back.
+    deleted: usize,
 }
 
 #[derive(Template)]
 #[template(path = "vault/list.html")]
 struct VaultScreen {
+    head: Head,
     results: Results,
     filter: Filter,
-    servers: Vec<String>,
-    size: String,
-    stored: String,
-    count: usize,
-    /// How many that were deleted can be brought back.
-    deleted: usize,
+}
+
+impl VaultScreen {
+    /// The list, and beside it what changes with it.
+    fn part(&self) -> Result<String> {
+        let (results, head) = (render(&self.results)?, render(&self.head)?);
+        Ok(format!(
+            "{results}<hx-partial hx-target=\"#vault-head\" hx-swap=\"outerHTML\">{head}</hx-partial>"
+        ))
+    }
 }
 
 impl Screen for VaultScreen {
@@ -130,17 +149,20 @@ pub(in crate::web) async fn list(
             sort: Sort { by, descending, rest },
         },
         filter,
-        servers: page.sums.servers(),
-        size: size(page.sums.size()),
-        stored: size(page.sums.stored_size()),
-        count: page.sums.count(),
-        deleted: backups::deleted(&app).await?,
+        head: Head {
+            servers: page.sums.servers(),
+            size: size(page.sums.size()),
+            stored: size(page.sums.stored_size()),
+            in_bucket: page.sums.of(Storage::S3).count() > 0,
+            count: page.sums.count(),
+            deleted: backups::deleted(&app).await?,
+        },
     };
     let json = |screen: &VaultScreen| {
         let rows: Vec<_> = screen.results.rows.iter().map(|(backup, _)| api_shapes::backup(backup)).collect();
         json!({ "backups": rows, "total": screen.results.total })
     };
-    shell.show(&screen, |screen| render(&screen.results), json).await
+    shell.show(&screen, VaultScreen::part, json).await
 }
 
 /// "Copy to S3", where both vaults are set up.

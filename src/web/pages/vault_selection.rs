@@ -15,7 +15,7 @@ use crate::{
     model::{
         backup::Backup,
         backup_list::{Deleted, Filter},
-        names::BackupRef,
+        names::{BackupRef, RunId},
     },
     ops::{Actor, backups, bulk, deletions, upkeep},
     web::{
@@ -96,12 +96,30 @@ pub(in crate::web) async fn delete(
             return Err(AppError::field("confirm", text));
         }
     }
-    let name = |backup: &Backup| format!("{}, {}", backup.meta.container, shell.when(backup.created).full);
-    let id = deletions::begin(&app, &actor, &chosen.ids, name).await?;
+    let id = deletions::begin(&app, &actor, &chosen.ids, name(&shell)).await?;
+    results(&shell, &app, &id).await
+}
+
+/// `DELETE /api/backups/delete-all`.
+pub(in crate::web) async fn delete_all(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+) -> Result<Response> {
+    let id = deletions::begin_all(&app, &actor, name(&shell)).await?;
+    results(&shell, &app, &id).await
+}
+
+/// What people call a backup.
+fn name(shell: &Shell) -> impl Fn(&Backup) -> String {
+    move |backup| format!("{}, {}", backup.meta.container, shell.when(backup.created).full)
+}
+
+async fn results(shell: &Shell, app: &App, id: &RunId) -> Result<Response> {
     // Scripts get the results; people see them come in.
     let patience = if shell.client == Client::Api { Duration::MAX } else { Duration::from_secs(1) };
-    bulk::wait(&app, &id, patience).await;
-    batches::answer(&shell, &app, &id).await
+    bulk::wait(app, id, patience).await;
+    batches::answer(shell, app, id).await
 }
 
 async fn ask(shell: &Shell, app: &App, ids: &[BackupRef]) -> Result<Response> {

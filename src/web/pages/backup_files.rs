@@ -6,11 +6,16 @@ use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use serde_json::json;
 
-use super::files::{self, Browser, FileQuery, Place, Where};
+use super::files::{self, Browser, FileQuery, Parts, Place, Where};
 use crate::{
     app::App,
     error::Result,
-    model::{backup::Backup, files::InnerPath, names::BackupRef},
+    model::{
+        backup::Backup,
+        files::InnerPath,
+        manifest::{IMAGE_DIR, ItemKind, Manifest},
+        names::BackupRef,
+    },
     ops::{Actor, backups, containers, files::Source},
     web::{
         format::{When, filters},
@@ -18,6 +23,9 @@ use crate::{
         shell::{Nav, Screen, Shell, render},
     },
 };
+
+/// Name of the manifest in a backup's folder.
+const MANIFEST: &str = "backup.json";
 
 #[derive(Template)]
 #[template(path = "vault/files.html")]
@@ -37,16 +45,48 @@ impl Screen for FilesScreen {
     }
 }
 
-fn place(shell: &Shell, backup: &Backup) -> Place {
+/// What the folders of a backup are called for people.
+fn parts(backup: &Backup, manifest: &Manifest) -> Parts {
+    let name = &backup.meta.container;
+    let mut labels = vec![
+        (IMAGE_DIR.to_owned(), "Image".to_owned()),
+        (format!("{name}/{MANIFEST}"), "Settings".to_owned()),
+        (format!("{name}/volumes"), "Volumes".to_owned()),
+        (format!("{name}/binds"), "Host paths".to_owned()),
+    ];
+    for item in &manifest.items {
+        match item.kind {
+            ItemKind::Volume => labels.push((item.path.clone(), format!("Volume {}", item.name))),
+            ItemKind::Layer => labels.push((item.path.clone(), item.name.clone())),
+            ItemKind::Bind => {
+                // A single file stands in a folder of its own.
+                let folder = item.path.split('/').take(3).collect::<Vec<_>>().join("/");
+                labels.push((folder, format!("Host path {}", item.name)));
+            }
+            ItemKind::Settings | ItemKind::Image => {}
+        }
+    }
+    Parts { labels }
+}
+
+async fn place(app: &App, shell: &Shell, id: &BackupRef) -> Result<(Backup, Place)> {
+    let preview = backups::preview(app, id).await?;
+    let parts = parts(&preview.backup, &preview.manifest);
+    let place = place_of(shell, &preview.backup, parts);
+    Ok((preview.backup, place))
+}
+
+fn place_of(shell: &Shell, backup: &Backup, parts: Parts) -> Place {
     let own = format!("/vault/{}", backup.reference());
     let title = format!("{}, {}", backup.meta.container, shell.when(backup.created).full);
     Place {
-        name: backup.meta.container.clone(),
+        name: "All parts".to_owned(),
         nav: Nav::Vault,
         above: vec![("Backup vault".to_owned(), "/vault".to_owned()), (title, own.clone())],
         folders: format!("{own}/files"),
         own,
         empty: "There are no files in this backup",
+        backup: Some(parts),
     }
 }
 
@@ -58,8 +98,7 @@ pub(in crate::web) async fn browse(
     Path(id): Path<BackupRef>,
     Query(asked): Query<Where>,
 ) -> Result<Response> {
-    let backup = backups::get(&app, &id).await?;
-    let place = place(&shell, &backup);
+    let (backup, place) = place(&app, &shell, &id).await?;
     let browser = Browser::open(&app, &shell, Source::Backup(&backup), &place, asked).await?;
     let screen = FilesScreen { when: shell.when(backup.created), backup, browser };
     let json = |screen: &FilesScreen| {
@@ -72,7 +111,7 @@ pub(in crate::web) async fn browse(
 
 /// Whether it is the manifest, which holds secrets as they are.
 fn is_manifest(path: &InnerPath) -> bool {
-    path.name() == "backup.json" && path.steps().len() == 2
+    path.name() == MANIFEST && path.steps().len() == 2
 }
 
 /// `GET /vault/{id}/file`. Who opens the manifest asks for its secrets.
@@ -83,12 +122,12 @@ pub(in crate::web) async fn file(
     Path(id): Path<BackupRef>,
     Query(FileQuery { path }): Query<FileQuery>,
 ) -> Result<Response> {
-    let backup = backups::get(&app, &id).await?;
+    let (backup, place) = place(&app, &shell, &id).await?;
     if is_manifest(&path) {
         containers::record_reveal(&app, &actor, &backup.meta.container).await?;
     }
     let whose = ("backup_id", backup.id.as_str());
-    files::show(&app, &shell, Source::Backup(&backup), place(&shell, &backup), path, whose).await
+    files::show(&app, &shell, Source::Backup(&backup), place, path, whose).await
 }
 
 /// `GET /vault/{id}/image`: a picture for the file's page.

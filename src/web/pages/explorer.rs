@@ -52,6 +52,7 @@ fn place(volume: &Volume) -> Place {
         folders: own.clone(),
         own,
         empty: "This volume is empty",
+        backup: None,
     }
 }
 

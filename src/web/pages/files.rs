@@ -15,7 +15,10 @@ use super::{Sort, login::escape, parameters};
 use crate::{
     app::App,
     error::{AppError, Result},
-    model::files::{self, Entry, EntryKind, InnerPath, Listing, SortBy, Window},
+    model::{
+        files::{self, Entry, EntryKind, InnerPath, Listing, SortBy, Window},
+        manifest::IMAGE_DIR,
+    },
     ops::{Actor, files as ops},
     web::{
         client::Client,
@@ -60,11 +63,35 @@ pub(super) struct Place {
     pub(super) own: String,
     /// What is said when there is nothing in it.
     pub(super) empty: &'static str,
+    /// For a backup, whose own folders have no times and other names for people than for the system.
+    pub(super) backup: Option<Parts>,
+}
+
+/// The parts of a backup.
+pub(super) struct Parts {
+    /// Paths of its own folders, and what they are called.
+    pub(super) labels: Vec<(String, String)>,
+}
+
+impl Parts {
+    fn label(&self, path: &InnerPath) -> Option<&str> {
+        let label = self.labels.iter().find(|(known, _)| known == path.as_str());
+        label.map(|(_, label)| label.as_str())
+    }
+
+    /// Whether it is a folder or file of the backup itself, not of what was backed up.
+    fn is_own(path: &InnerPath) -> bool {
+        path.as_str().starts_with(IMAGE_DIR) || path.steps().len() <= 3
+    }
 }
 
 impl Place {
     fn folder(&self, path: &InnerPath) -> String {
         format!("{}?path={}", self.folders, escape(&path.absolute()))
+    }
+
+    fn label(&self, path: &InnerPath) -> Option<String> {
+        self.backup.as_ref()?.label(path).map(str::to_owned)
     }
 
     fn at(&self, what: &str, path: &InnerPath) -> String {
@@ -73,7 +100,10 @@ impl Place {
 
     fn steps(&self, path: &InnerPath) -> Vec<(String, String)> {
         let root = (self.name.clone(), self.folder(&InnerPath::default()));
-        let inner = path.steps().into_iter().map(|(name, path)| (name, self.folder(&path)));
+        let inner = path
+            .steps()
+            .into_iter()
+            .map(|(name, path)| (self.label(&path).unwrap_or(name), self.folder(&path)));
         std::iter::once(root).chain(inner).collect()
     }
 }
@@ -110,10 +140,12 @@ impl Line {
             EntryKind::File => Some(place.at("/file", &path)),
             _ => None,
         };
+        let timeless = entry.modified == 0 && place.backup.is_some() && Parts::is_own(&path);
+        let time = DateTime::from_timestamp(entry.modified, 0).filter(|_| !timeless);
         Self {
-            name: files::shown(&entry.name),
+            name: place.label(&path).unwrap_or_else(|| files::shown(&entry.name)),
             target: entry.target.as_deref().map(files::shown),
-            when: DateTime::from_timestamp(entry.modified, 0).map(|at| shell.when(at)),
+            when: time.map(|at| shell.when(at)),
             icon,
             download: open.is_some().then(|| place.at("/download", &path)),
             open,

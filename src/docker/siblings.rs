@@ -21,9 +21,19 @@ use super::{
 use crate::model::weights::Weights;
 
 /// To read and write files whoever owns them, with all their attributes (capabilities(7)); found by trying, see
-/// `trusted.*` and `security.*` attributes, device files and set-id bits.
-const CAPABILITIES: [&str; 8] =
-    ["DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SYS_ADMIN"];
+/// `trusted.*` and `security.*` attributes, device files and set-id bits. `SYS_CHROOT` confines the restore of a
+/// single file or folder to a directory of its own.
+const CAPABILITIES: [&str; 9] = [
+    "DAC_READ_SEARCH",
+    "DAC_OVERRIDE",
+    "CHOWN",
+    "FOWNER",
+    "FSETID",
+    "MKNOD",
+    "SETFCAP",
+    "SYS_ADMIN",
+    "SYS_CHROOT",
+];
 
 /// How long `docker stop` waits unless it is told otherwise, seconds.
 const GRACE: u64 = 10;

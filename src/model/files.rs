@@ -158,6 +158,20 @@ pub enum EntryKind {
     Device,
 }
 
+impl EntryKind {
+    /// What the upper bits of a mode (`st_mode`) say.
+    pub const fn of_mode(mode: u32) -> Self {
+        match mode & 0o170_000 {
+            0o040_000 => Self::Dir,
+            0o100_000 => Self::File,
+            0o120_000 => Self::Symlink,
+            0o010_000 => Self::Fifo,
+            0o140_000 => Self::Socket,
+            _ => Self::Device,
+        }
+    }
+}
+
 super::backup::words!(EntryKind {
     Dir => "dir",
     File => "file",
@@ -213,6 +227,15 @@ impl Entry {
         }
         text
     }
+}
+
+/// How much a file or folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Measure {
+    /// Files, links and the like; folders are not counted.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// How a folder is sorted; folders always come first.

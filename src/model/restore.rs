@@ -1,10 +1,14 @@
 //! What a person decides about a restore, and what it will do.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::names::{ContainerName, NetworkName, VolumeName};
+use super::{
+    files::{InnerPath, decode, encode},
+    names::{ContainerName, NetworkName, VolumeName},
+};
 
 /// The decisions, as a form or JSON sends them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,53 @@ pub struct NetworkOptions {
     pub new_name: Option<NetworkName>,
     /// The engine chooses its subnet; else it gets the one in the backup.
     pub any_subnet: bool,
+}
+
+/// What a person decides about the restore of one file or folder out of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileOptions {
+    /// The file or folder in the backup: `web/volumes/data/etc/app.conf`.
+    pub path: InnerPath,
+    /// Into this volume; `None` = where it was.
+    pub volume: Option<VolumeName>,
+    /// The folder in the volume; of no meaning where it goes where it was.
+    pub folder: InnerPath,
+    /// What is there stays beside it under another name; else it is removed.
+    pub keep: bool,
+    /// Stop containers that use the target meanwhile; `None` = those that run.
+    pub stop: Option<bool>,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        let (path, folder) = Default::default();
+        Self { path, volume: None, folder, keep: true, stop: None }
+    }
+}
+
+/// Where a file or folder out of a backup goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePlace {
+    /// A directory of the host that is never left: of a volume, or a host path.
+    pub root: PathBuf,
+    /// The folder in it.
+    pub folder: InnerPath,
+    /// The name it gets there, encoded.
+    pub name: String,
+    /// The name, encoded, under which what is there stays; `None` = it is removed.
+    pub kept: Option<String>,
+}
+
+/// The longest name in bytes that gets a stamp behind it and still is one: 255, the stamp, and a number if it is taken.
+const LONGEST: usize = 255 - 23 - 5;
+
+/// What is replaced at this time is called `<name>.before-<time>` then. Names are encoded.
+pub fn kept_name(name: &str, at: DateTime<Utc>) -> String {
+    let mut bytes = decode(name);
+    bytes.truncate(LONGEST);
+    bytes.extend(at.format(".before-%Y%m%d-%H%M%S").to_string().bytes());
+    encode(&bytes)
 }
 
 /// What to do with one volume or bind that exists already.
@@ -82,4 +133,18 @@ pub struct Difference {
     pub was: String,
     /// Value now, as JSON text.
     pub now: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_replaced_keeps_a_name_that_fits() {
+        let at = "2026-02-03T04:05:06Z".parse().unwrap();
+        assert_eq!(kept_name("app.conf", at), "app.conf.before-20260203-040506");
+        let long = kept_name(&"\u{EFFC}".repeat(255), at);
+        assert_eq!(decode(&long).len(), 250);
+        assert!(long.ends_with(".before-20260203-040506"));
+    }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     backup::{Trigger, words},
+    files::shown,
     manifest::Consistency,
     names::{RunId, ScheduleId, ScheduleRunId},
     progress::Note,
@@ -116,6 +117,16 @@ impl Run {
         }
     }
 
+    /// What it is about, for people: the subject, or one file of it.
+    pub fn what(&self) -> String {
+        match &self.request {
+            Request::RestoreFile(request) => {
+                format!("{} of {}", shown(request.options.path.name()), self.subject)
+            }
+            _ => self.subject.clone(),
+        }
+    }
+
     /// Whether it is about a network, not a container.
     pub const fn is_of_network(&self) -> bool {
         matches!(self.request, Request::NetworkBackup(_) | Request::NetworkRestore(_))
@@ -152,6 +163,8 @@ pub enum Request {
     NetworkBackup(NetworkBackupRequest),
     /// Restore the backup of a network.
     NetworkRestore(NetworkRestoreRequest),
+    /// Restore one file or folder of a backup.
+    RestoreFile(FileRestoreRequest),
     /// Free space.
     Prune {
         /// In this vault.
@@ -174,7 +187,7 @@ impl Request {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Backup(_) | Self::NetworkBackup(_) => Kind::Backup,
-            Self::Restore(_) | Self::NetworkRestore(_) => Kind::Restore,
+            Self::Restore(_) | Self::NetworkRestore(_) | Self::RestoreFile(_) => Kind::Restore,
             Self::Prune { .. } => Kind::Prune,
             Self::Redeploy { .. } => Kind::Redeploy,
             Self::Copy(_) => Kind::Copy,
@@ -273,6 +286,15 @@ pub struct RestoreRequest {
     pub options: restore::Options,
 }
 
+/// Restore one file or folder of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRestoreRequest {
+    /// The backup: its [`super::backup::Backup::reference`].
+    pub backup: String,
+    /// The decisions.
+    pub options: restore::FileOptions,
+}
+
 /// Written before each step that a crash must not leave undone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -292,6 +314,8 @@ pub struct Journal {
     pub creating: Option<String>,
     /// Directories that may hold staged files of this run.
     pub staging: Vec<String>,
+    /// Where this run puts a file or folder of a backup.
+    pub placing: Option<restore::FilePlace>,
     /// True once existing data began to be replaced: files go on into place, never back.
     pub committing: bool,
 }

@@ -130,6 +130,11 @@ fn asked(run: &Run) -> Value {
             "include_layer": request.include_layer,
         }),
         Request::Restore(request) => json!({ "progress_id": run.id, "backup_id": request.backup }),
+        Request::RestoreFile(request) => json!({
+            "progress_id": run.id, "backup_id": request.backup, "path": request.options.path.absolute(),
+            "volume": request.options.volume, "folder": request.options.folder.absolute(),
+            "keep": request.options.keep,
+        }),
         Request::NetworkRestore(request) => {
             json!({ "progress_id": run.id, "backup_id": request.backup })
         }

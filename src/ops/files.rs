@@ -13,7 +13,7 @@ use crate::{
     error::{AppError, Result},
     model::{
         backup::Backup,
-        files::{ByteRange, Excerpt, InnerPath, Listing, StreamHead, Window},
+        files::{ByteRange, Entry, Excerpt, InnerPath, Listing, Measure, StreamHead, Window},
         names::VolumeName,
         volume::Volume,
     },
@@ -78,6 +78,14 @@ impl Source<'_> {
 pub async fn list(app: &App, source: Source<'_>, path: &InnerPath, window: Window) -> Result<Listing> {
     match ask(app, source, path, Look::List(window)).await? {
         Seen::Listing(listing) => Ok(listing),
+        _ => Err(unexpected().into()),
+    }
+}
+
+/// What a file or folder of a backup is, and how much.
+pub(super) async fn measure(app: &App, source: Source<'_>, path: &InnerPath) -> Result<(Entry, Measure)> {
+    match ask(app, source, path, Look::Measure).await? {
+        Seen::Measured { entry, measure } => Ok((entry, measure)),
         _ => Err(unexpected().into()),
     }
 }

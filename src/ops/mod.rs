@@ -15,6 +15,8 @@ pub mod dashboard;
 pub mod delete;
 pub mod deletions;
 pub mod events;
+mod file_restore_run;
+pub mod file_restores;
 pub mod files;
 mod host_paths;
 pub mod images;

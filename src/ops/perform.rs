@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    backup_run, copies, network_backups, network_restores, notices, recovery, restore_run, upkeep, verify,
+    backup_run, copies, file_restore_run, network_backups, network_restores, notices, recovery, restore_run,
+    upkeep, verify,
 };
 use crate::{
     app::App,
@@ -247,6 +248,7 @@ async fn kind(job: &Job) -> Result<Outcome, Problem> {
     match &job.run.request {
         Request::Backup(request) => backup_run::run(job, request).await,
         Request::Restore(request) => restore_run::run(job, request).await,
+        Request::RestoreFile(request) => file_restore_run::run(job, request).await,
         Request::NetworkBackup(request) => network_backups::run(job, request).await,
         Request::NetworkRestore(request) => network_restores::run(job, request).await,
         Request::Prune { storage } => upkeep::prune::run(job, *storage).await,
@@ -269,6 +271,9 @@ pub(super) fn failed(why: String) -> Outcome {
 
 /// What the audit log calls it.
 pub(super) const fn operation(run: &Run) -> &'static str {
+    if matches!(run.request, Request::RestoreFile(_)) {
+        return "restore_files";
+    }
     match (run.kind, run.trigger) {
         (Kind::Backup, Trigger::Scheduled) => "backup_scheduled",
         (Kind::Backup, _) => "backup_manual",

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::quiesce;
+use super::{file_restore_run, quiesce};
 use crate::{
     app::App,
     docker::DockerError,
@@ -26,6 +26,7 @@ use crate::{
 /// before is as it was, unless the run had begun to replace it: then it is replaced whole, and `notes` say so.
 pub(super) async fn undo(app: &App, run: &RunId, journal: &mut Journal, notes: &mut Vec<Note>) -> Result<()> {
     let whole = files(app, run, journal, notes).await;
+    file_restore_run::undo(app, run, journal, notes).await?;
     unfinished_container(app, run, journal, notes).await?;
     while let Some(id) = journal.created_containers.last() {
         let removed = app.docker.remove_container(id, true, true).await;

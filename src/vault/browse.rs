@@ -19,19 +19,19 @@ use rustic_core::{
 use tar::{Builder, EntryType, Header};
 
 use super::{Vault, error::VaultError, node};
-use crate::model::files::{Entry, EntryKind, InnerPath, Listing, SortBy, Window, encode};
+use crate::model::files::{Entry, EntryKind, InnerPath, Listing, Measure, SortBy, Window, encode};
 
 /// Bytes that are read at once.
 const PIECE: usize = 1024 * 1024;
 
 /// One backup, with the vault's index in hand.
 pub struct Browser {
-    repo: Repository<IndexedFullStatus>,
+    pub(super) repo: Repository<IndexedFullStatus>,
     snapshot: SnapshotFile,
 }
 
 /// A file or folder of it.
-pub struct Found(Node);
+pub struct Found(pub(super) Node);
 
 impl Vault {
     /// Makes ready to look into a backup.
@@ -82,6 +82,21 @@ impl Browser {
         let (total, folders) = (rows.len(), rows.iter().filter(|row| !below(row)).count());
         let entries = rows.into_iter().skip(window.offset).take(window.limit).collect();
         Ok(Listing { entries, total, folders })
+    }
+
+    /// How many files there are in all of a folder, and their bytes.
+    pub fn measure(&self, found: &Found) -> Result<Measure, VaultError> {
+        let mut measure = Measure::default();
+        let mut left = vec![found.0.clone()];
+        while let Some(node) = left.pop() {
+            if node.is_dir() {
+                left.extend(self.children(&node)?);
+            } else {
+                measure.files += 1;
+                measure.bytes += node.meta.size;
+            }
+        }
+        Ok(measure)
     }
 
     /// The bytes of a file from there on.

@@ -27,7 +27,7 @@ use super::{
     error::VaultError,
     node,
     stage::{Name, Step, staging},
-    walk::shown,
+    walk::Named,
 };
 use crate::model::progress::{Level, Note};
 
@@ -64,6 +64,8 @@ fn is_complete(staging: &Path) -> bool {
 struct Commit<'a> {
     base: PathBuf,
     staging: PathBuf,
+    /// What is restored, towards people.
+    named: Named,
     /// Directories get their times last, when nothing is put into them any more.
     directories: Vec<(PathBuf, Node)>,
     result: &'a mut RestoreResult,
@@ -72,14 +74,25 @@ struct Commit<'a> {
 /// Carries the plan out.
 pub(super) fn commit(target: &Path, run: &str, result: &mut RestoreResult) -> Result<(), VaultError> {
     let (base, staging) = staging(target, run);
-    let failed = |error: io::Error| VaultError::io(&staging, &error);
+    let named = Named::plain(&base);
+    carry_out(base, &staging, named, result)
+}
+
+/// Puts what stands in `staging` into place below `base`.
+pub(super) fn carry_out(
+    base: PathBuf,
+    staging: &Path,
+    named: Named,
+    result: &mut RestoreResult,
+) -> Result<(), VaultError> {
+    let failed = |error: io::Error| VaultError::io(staging, &error);
     let plan = File::open(staging.join("plan")).map_err(failed)?;
     // A worker that outlived its server may be at it: wait for it, then there is nothing left to do.
     plan.lock().map_err(failed)?;
     if !staging.exists() {
         return Ok(());
     }
-    let mut commit = Commit { base, staging: staging.clone(), directories: Vec::new(), result };
+    let mut commit = Commit { base, staging: staging.to_owned(), named, directories: Vec::new(), result };
     for line in BufReader::new(plan).lines() {
         let line = line.map_err(failed)?;
         let step = serde_json::from_str(&line).map_err(|error| VaultError::Broken(error.to_string()))?;
@@ -246,7 +259,7 @@ impl Commit<'_> {
 
     fn warn(&mut self, path: &Path, what: &str, error: &io::Error) {
         if self.result.notes.len() < 200 {
-            let text = format!("{}: {what} ({error}).", shown(path));
+            let text = format!("{}: {what} ({error}).", self.named.shown(path));
             self.result.notes.push(Note { level: Level::Warning, text });
         }
     }

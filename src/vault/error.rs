@@ -65,6 +65,9 @@ pub enum VaultError {
         /// The version that wrote them.
         program: String,
     },
+    /// A single file or folder can't go where it should.
+    #[error("{0}")]
+    Place(String),
     /// The server did not allow it.
     #[error("The restore was stopped before anything was replaced.")]
     Refused,

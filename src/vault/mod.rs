@@ -14,6 +14,7 @@ mod image;
 mod list;
 mod node;
 mod prune;
+mod restore_file;
 mod settings;
 mod source;
 mod stage;
@@ -33,6 +34,7 @@ pub use bucket::probe;
 pub use commit::resume_commit;
 pub use copy::CopyResult;
 pub use error::VaultError;
+pub use restore_file::{FileResult, look_at_place, resume_file};
 use rustic_core::{
     ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus, Repository, RepositoryBackends,
     RepositoryOptions,

@@ -29,7 +29,7 @@ use super::{
     RestoreItem, RestoreResult, Vault, commit,
     error::VaultError,
     list,
-    walk::{STAGING, shown},
+    walk::{Named, STAGING},
 };
 use crate::model::progress::Reporter;
 
@@ -128,6 +128,8 @@ struct Stage<'a, S> {
     repo: &'a Repository<S>,
     /// Directory that the plan's paths are relative to.
     base: PathBuf,
+    /// What the base is called towards people.
+    named: Named,
     staging: PathBuf,
     plan: BufWriter<File>,
     /// Files that are to be fetched, and how many blobs they have.
@@ -189,6 +191,18 @@ pub(super) fn staging(target: &Path, run: &str) -> (PathBuf, PathBuf) {
     (base.to_owned(), base.join(format!("{STAGING}{run}")))
 }
 
+/// Where one item is staged and what for.
+pub(super) struct Ground {
+    /// Directory that the plan's paths are relative to.
+    pub(super) base: PathBuf,
+    /// An empty directory for the plan and the staged files.
+    pub(super) staging: PathBuf,
+    /// Name in the base of what is no directory.
+    pub(super) name: PathBuf,
+    /// What is restored, towards people.
+    pub(super) named: Named,
+}
+
 fn stage<S: IndexedFull + Sync>(
     repo: &Repository<S>,
     node: &Node,
@@ -209,10 +223,26 @@ fn stage<S: IndexedFull + Sync>(
         fs::remove_dir_all(&staging).map_err(failed)?;
     }
     fs::create_dir(&staging).map_err(failed)?;
+    let name = item.target.file_name().map(PathBuf::from).unwrap_or_default();
+    let named = Named::plain(&base);
+    stage_on(repo, node, Ground { base, staging, name, named }, result, reporter)
+}
+
+/// Writes the plan and all data that differs, and sees to it that both are on the disk.
+pub(super) fn stage_on<S: IndexedFull + Sync>(
+    repo: &Repository<S>,
+    node: &Node,
+    ground: Ground,
+    result: &mut RestoreResult,
+    reporter: &dyn Reporter,
+) -> Result<(), VaultError> {
+    let Ground { base, staging, name, named } = ground;
+    let failed = |error: std::io::Error| VaultError::io(&staging, &error);
     let plan = File::create_new(staging.join("plan")).map_err(failed)?;
     let mut stage = Stage {
         repo,
         base,
+        named,
         staging: staging.clone(),
         plan: BufWriter::new(plan),
         fetches: Vec::new(),
@@ -225,7 +255,6 @@ fn stage<S: IndexedFull + Sync>(
     if node.is_dir() {
         stage.directory(Path::new(""), node)?;
     } else {
-        let name = item.target.file_name().map(PathBuf::from).unwrap_or_default();
         stage.entry(&name, node)?;
     }
     stage.fetch()?;
@@ -298,7 +327,7 @@ impl<S: IndexedFull + Sync> Stage<'_, S> {
             self.next += 1;
             self.blobs += blobs.len().max(1);
             let staged = self.staging.join(number.to_string());
-            self.fetches.push(Fetch { staged, shown: shown(&host), blobs });
+            self.fetches.push(Fetch { staged, shown: self.named.shown(&host), blobs });
             Some(number)
         };
         self.write(&Step::File { path: Name::of(path), node: bare, staged })?;
@@ -420,6 +449,7 @@ fn create(fetch: &Fetch) -> Result<File, VaultError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(&fetch.staged)
         .map_err(failed)?;
     let size = fetch.blobs.iter().map(|(_, size)| *size).sum();

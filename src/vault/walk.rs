@@ -192,3 +192,28 @@ pub(super) fn shown(path: &Path) -> String {
     let text: String = path.to_string_lossy().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     if text.chars().count() <= 300 { text } else { text.chars().take(299).chain(['…']).collect() }
 }
+
+/// A path that is reached by another one than it is known by.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    /// How it is reached.
+    pub(super) real: PathBuf,
+    /// How people know it.
+    pub(super) known: PathBuf,
+}
+
+impl Named {
+    /// One that is reached as it is known.
+    pub(super) fn plain(path: &Path) -> Self {
+        Self { real: path.to_owned(), known: path.to_owned() }
+    }
+
+    /// A path below, for people.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.real) {
+            Ok(rest) if rest.as_os_str().is_empty() => shown(&self.known),
+            Ok(rest) => shown(&self.known.join(rest)),
+            Err(_) => shown(path),
+        }
+    }
+}

@@ -15,11 +15,11 @@ use super::{
     guard::{self, Limits},
     pages::{
         api, audit, backup_files, backups, batches, bulk, console, container, container_actions,
-        container_changes, containers, copies, dashboard, events, explorer, image_pull, images, job, jobs,
-        login, logs, marks, metrics, network_backups, network_create, networks, notifications, recovery_kit,
-        restores, saved_settings, schedule, schedule_actions, schedule_api, schedule_run, schedules,
-        settings, stacks, statistics, storage, tokens, upkeep, vault, vault_selection, verify,
-        volume_actions, volumes,
+        container_changes, containers, copies, dashboard, events, explorer, file_restores, image_pull,
+        images, job, jobs, login, logs, marks, metrics, network_backups, network_create, networks,
+        notifications, recovery_kit, restores, saved_settings, schedule, schedule_actions, schedule_api,
+        schedule_run, schedules, settings, stacks, statistics, storage, tokens, upkeep, vault,
+        vault_selection, verify, volume_actions, volumes,
     },
     session,
 };
@@ -126,6 +126,7 @@ fn pages() -> Router<App> {
         .route("/vault/{id}/copy", post(copies::copy))
         .route("/vault/{id}/delete", get(backups::confirm).post(backups::delete_form))
         .route("/vault/{id}/restore", get(restores::review).post(restores::start))
+        .route("/vault/{id}/restore-files", get(file_restores::review).post(file_restores::start))
         // No name begins with a dash, so these are never a volume, image or network.
         .route("/volumes", get(volumes::list).post(volume_actions::create))
         .route("/volumes/-/new", get(volume_actions::new))
@@ -304,6 +305,7 @@ fn json_api() -> Router<App> {
         .route("/api/backups/copy", post(copies::copy_many))
         .route("/api/backup/{id}/files", get(backup_files::browse))
         .route("/api/backup/{id}/file", get(backup_files::download))
+        .route("/api/backup/{id}/restore-files", get(file_restores::review).post(file_restores::start_api))
         .route("/api/backup/{id}/copy", post(copies::copy))
         .route("/api/restore-backup", post(restores::start_api))
         .route("/api/audit-logs", get(audit::list))

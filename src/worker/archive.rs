@@ -18,7 +18,7 @@ use nix::{
 };
 use tar::{Builder, EntryType, Header};
 
-use super::files::{Pieces, kind};
+use super::files::Pieces;
 use crate::model::files::{EntryKind, decode};
 
 /// A file up to this size is read before its header is written, so that one that changes meanwhile
@@ -69,7 +69,7 @@ impl Pack {
         };
         let flags =
             OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        match kind(stat.st_mode) {
+        match EntryKind::of_mode(stat.st_mode) {
             EntryKind::Dir => {
                 let opened = openat(dir, name.as_c_str(), flags | OFlag::O_DIRECTORY, Mode::empty());
                 match gone(opened)? {
@@ -108,7 +108,7 @@ impl Pack {
     fn file(&mut self, mut file: File, path: &Path) -> io::Result<()> {
         // Of what was opened, not of what had this name a moment ago.
         let stat = fstat(&file)?;
-        if kind(stat.st_mode) != EntryKind::File {
+        if EntryKind::of_mode(stat.st_mode) != EntryKind::File {
             return Ok(());
         }
         let key = (stat.st_dev, stat.st_ino);

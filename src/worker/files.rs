@@ -21,7 +21,7 @@ use nix::{
     dir::{Dir, Type},
     errno::Errno,
     fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, readlinkat},
-    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
+    sys::stat::{FileStat, Mode, fstat, fstatat},
 };
 
 use super::{
@@ -77,7 +77,11 @@ fn answer_to(root: &Path, glance: &Glance) -> Result<(), Failure> {
     match &glance.look {
         Look::List(window) => answer(Seen::Listing(place.list(*window)?)),
         Look::Read { limit } => answer(Seen::Excerpt(place.read(*limit)?)),
-        Look::Send { prefix, .. } if kind(place.stat.st_mode) == EntryKind::Dir => {
+        Look::Measure => {
+            let message = "Only files of a backup are measured.".to_owned();
+            return Err(failure(FailureKind::Other, message, &"a volume"));
+        }
+        Look::Send { prefix, .. } if EntryKind::of_mode(place.stat.st_mode) == EntryKind::Dir => {
             let folder = place.folder()?;
             answer(Seen::Stream(StreamHead { size: None, part: None, ..place.head() }));
             finish(Pieces::begin().and_then(|out| archive::pack(folder, prefix, out)).and_then(Pieces::end));
@@ -187,14 +191,14 @@ impl<'a> Place<'a> {
     }
 
     fn folder(&self) -> Result<OwnedFd, Failure> {
-        match kind(self.stat.st_mode) {
+        match EntryKind::of_mode(self.stat.st_mode) {
             EntryKind::Dir => self.reopen(OFlag::O_RDONLY | OFlag::O_DIRECTORY),
             other => Err(wrong_kind(self.path, other, "a folder")),
         }
     }
 
     fn file(&self) -> Result<File, Failure> {
-        match kind(self.stat.st_mode) {
+        match EntryKind::of_mode(self.stat.st_mode) {
             EntryKind::File => Ok(self.reopen(OFlag::O_RDONLY)?.into()),
             other => Err(wrong_kind(self.path, other, "a file")),
         }
@@ -220,7 +224,7 @@ impl<'a> Place<'a> {
                 let stat = if known.is_none() { stat(&name) } else { None };
                 let folder = match (known, &stat) {
                     (Some(kind), _) => kind == Type::Directory,
-                    (None, Some(stat)) => kind(stat.st_mode) == EntryKind::Dir,
+                    (None, Some(stat)) => EntryKind::of_mode(stat.st_mode) == EntryKind::Dir,
                     (None, None) => false,
                 };
                 let order = match window.sort {
@@ -242,7 +246,8 @@ impl<'a> Place<'a> {
         let page = rows.iter().skip(window.offset).take(window.limit);
         let entries = page.filter_map(|(_, _, name)| {
             let stat = stat(name)?;
-            let link = (kind(stat.st_mode) == EntryKind::Symlink).then(|| readlinkat(&dir, name.as_c_str()));
+            let link = (EntryKind::of_mode(stat.st_mode) == EntryKind::Symlink)
+                .then(|| readlinkat(&dir, name.as_c_str()));
             let target = link
                 .and_then(Result::ok)
                 .map(|target| encode(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str())));
@@ -298,22 +303,10 @@ fn copy(file: &mut File, length: u64) -> std::io::Result<()> {
     out.end()
 }
 
-pub(super) fn kind(mode: u32) -> EntryKind {
-    let format = SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits());
-    match format {
-        SFlag::S_IFDIR => EntryKind::Dir,
-        SFlag::S_IFREG => EntryKind::File,
-        SFlag::S_IFLNK => EntryKind::Symlink,
-        SFlag::S_IFIFO => EntryKind::Fifo,
-        SFlag::S_IFSOCK => EntryKind::Socket,
-        _ => EntryKind::Device,
-    }
-}
-
 fn entry(name: String, stat: &FileStat, target: Option<String>) -> Entry {
     Entry {
         name,
-        kind: kind(stat.st_mode),
+        kind: EntryKind::of_mode(stat.st_mode),
         size: u64::try_from(stat.st_size).unwrap_or(0),
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,

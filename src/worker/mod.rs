@@ -11,6 +11,7 @@ mod backup;
 mod backup_files;
 mod files;
 pub mod launch;
+mod look;
 pub mod order;
 pub mod place;
 mod probe;

@@ -4,16 +4,18 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::look::{FilesTask, Glance, Look, Root, Seen};
 use crate::model::{
     backup::{Backup, Trigger},
     engine::EngineAddress,
-    files::{ByteRange, Excerpt, InnerPath, Listing, StreamHead, Window},
+    files::{Entry, InnerPath},
     host_path::PathKind,
     manifest::{ImageRecord, Manifest},
     names::ScheduleId,
     progress::{Note, Progress},
+    restore::FilePlace,
     saved_settings::{Saved, Settings},
-    vault::{Access, Location, Storage},
+    vault::{Access, Location},
     verify::{Part, Verified},
 };
 
@@ -105,78 +107,34 @@ pub enum Task {
         /// The directories that it staged files in.
         targets: Vec<PathBuf>,
     },
+    /// Say what is where a file or folder of a backup is to go. Answer: [`Answer::There`].
+    LookAtPlace {
+        /// Where to.
+        to: FilePlace,
+    },
+    /// Bring one file or folder back. Answer: [`Answer::FileRestored`].
+    RestoreFile {
+        /// The backup.
+        backup: String,
+        /// The file or folder in it.
+        path: InnerPath,
+        /// Names the work directory.
+        run: String,
+        /// Where to.
+        to: FilePlace,
+    },
+    /// Finish the restore of a file or folder that was interrupted, or throw its new data away. Answer:
+    /// [`Answer::Resumed`].
+    ResumeFile {
+        /// Names the work directory.
+        run: String,
+        /// Where to.
+        to: FilePlace,
+        /// Whether it had begun to replace what is there.
+        finish: bool,
+    },
     /// Look at files of a volume or backup, once or several times. Answer: [`Answer::Files`]; bytes may follow it.
     Files(FilesTask),
-}
-
-/// See [`Task::Files`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FilesTask {
-    /// What is never left.
-    pub root: Root,
-    /// Path inside of it.
-    pub path: InnerPath,
-    /// What to do there.
-    pub look: Look,
-    /// Whether it is to wait for another [`Glance`], a line each, until standard input ends.
-    #[serde(default)]
-    pub more: bool,
-}
-
-/// Whose files are looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Root {
-    /// Directory on the host that is never left, whatever links in it say.
-    Host(PathBuf),
-    /// A backup in the vault.
-    Backup {
-        /// The vault.
-        storage: Storage,
-        /// Its id there.
-        id: String,
-    },
-}
-
-impl Root {
-    /// The vault that it takes.
-    pub const fn storage(&self) -> Option<Storage> {
-        match self {
-            Self::Host(_) => None,
-            Self::Backup { storage, .. } => Some(*storage),
-        }
-    }
-}
-
-/// The next look at the same volume or backup.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Glance {
-    /// Path inside of it.
-    pub path: InnerPath,
-    /// What to do there.
-    pub look: Look,
-}
-
-/// What to do with a file or folder. None of them changes anything.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Look {
-    /// List a folder. Answer: [`Seen::Listing`].
-    List(Window),
-    /// Read the beginning of a text file. Answer: [`Seen::Excerpt`].
-    Read {
-        /// Bytes at most.
-        limit: u64,
-    },
-    /// Send a file, or a folder as tar. Answer: [`Seen::Stream`], then the bytes.
-    Send {
-        /// Only this part of a file.
-        range: Option<ByteRange>,
-        /// Only if the file's tag is still this one; else all of it.
-        if_tag: Option<String>,
-        /// First part of the names in an archive, encoded like a path.
-        prefix: String,
-    },
 }
 
 impl Order {
@@ -197,7 +155,11 @@ impl Task {
     /// Whether it works with the vault.
     pub const fn needs_vault(&self) -> bool {
         match self {
-            Self::Probe { .. } | Self::MakePaths { .. } | Self::Resume { .. } => false,
+            Self::Probe { .. }
+            | Self::MakePaths { .. }
+            | Self::Resume { .. }
+            | Self::LookAtPlace { .. }
+            | Self::ResumeFile { .. } => false,
             Self::Files(task) => matches!(task.root, Root::Backup { .. }),
             _ => true,
         }
@@ -214,7 +176,10 @@ impl Task {
 
     /// Whether somebody waits for it before a page, so that it is done at once.
     pub const fn is_quick(&self) -> bool {
-        matches!(self, Self::Probe { .. } | Self::MakePaths { .. } | Self::Files(_))
+        matches!(
+            self,
+            Self::Probe { .. } | Self::MakePaths { .. } | Self::LookAtPlace { .. } | Self::Files(_)
+        )
     }
 
     /// Every path of the host that it works with. A worker in a container sees no others.
@@ -234,6 +199,8 @@ impl Task {
                     (&mut item.target, need)
                 })
                 .collect(),
+            Self::LookAtPlace { to } => vec![(&mut to.root, Need::Read)],
+            Self::RestoreFile { to, .. } | Self::ResumeFile { to, .. } => vec![(&mut to.root, Need::Write)],
             Self::Resume { targets, .. } => targets.iter_mut().map(|path| (path, Need::Write)).collect(),
             Self::Create
             | Self::TryStorage
@@ -366,6 +333,15 @@ pub enum Answer {
     Files(Seen),
     /// Files are back.
     Restored(Restored),
+    /// What is where a file or folder is to go.
+    There(Option<Entry>),
+    /// A file or folder is back.
+    FileRestored {
+        /// What was written.
+        restored: Restored,
+        /// The name, encoded, that what was there has now.
+        kept: Option<String>,
+    },
     /// Space was freed.
     Pruned {
         /// Bytes that are free now.
@@ -389,19 +365,6 @@ pub enum Answer {
         /// See above.
         finished: bool,
     },
-}
-
-/// See [`Answer::Files`].
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Seen {
-    /// Part of a folder.
-    Listing(Listing),
-    /// The beginning of a file.
-    Excerpt(Excerpt),
-    /// Pieces of bytes follow this line, each after its length as four bytes, most significant first. They
-    /// are all there when an empty piece has come.
-    Stream(StreamHead),
 }
 
 /// See [`Answer::Restored`].

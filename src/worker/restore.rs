@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     docker::{Docker, DockerError},
-    model::engine::EngineAddress,
-    vault::{self, Vault},
+    model::{engine::EngineAddress, files::InnerPath, restore::FilePlace},
+    vault::{self, RestoreResult, Vault, VaultError},
 };
 
 /// Streams the backup's image into the engine.
@@ -101,28 +101,58 @@ pub(super) fn files(
         .map(|item| vault::RestoreItem { path: item.path.clone(), target: item.target.clone() })
         .collect();
     context.report.step(2, 3, "Reading data from the vault");
+    let result = gated(context, |before_commit| {
+        vault.restore(backup, &items, run, context.report.as_ref(), before_commit)
+    })?;
+    Ok(Answer::Restored(told(result, context)))
+}
+
+/// Brings one file or folder back: it is made beside its place first, then put there.
+pub(super) fn file(
+    vault: &Vault,
+    backup: &str,
+    path: &InnerPath,
+    run: &str,
+    to: &FilePlace,
+    context: &Context,
+) -> Result<Answer, Failure> {
+    let result = gated(context, |before_swap| {
+        vault.restore_file(backup, path, run, to, context.report.as_ref(), before_swap)
+    })?;
+    Ok(Answer::FileRestored { restored: told(result.restored, context), kept: result.kept })
+}
+
+/// Does something that asks the server once, before it replaces what exists.
+fn gated<T>(
+    context: &Context,
+    work: impl FnOnce(&mut dyn FnMut() -> bool) -> Result<T, VaultError>,
+) -> Result<T, Failure> {
     let mut refused = None;
-    let mut before_commit = || match context.pass(Gate::Replace) {
+    let mut before = || match context.pass(Gate::Replace) {
         Ok(()) => true,
         Err(failure) => {
             refused = Some(failure);
             false
         }
     };
-    let result = vault.restore(backup, &items, run, context.report.as_ref(), &mut before_commit);
-    if let Some(failure) = refused {
-        return Err(failure);
+    let result = work(&mut before);
+    match refused {
+        Some(failure) => Err(failure),
+        None => Ok(result?),
     }
-    let result = result?;
+}
+
+/// Tells what could not be set as it was.
+fn told(result: RestoreResult, context: &Context) -> Restored {
     for note in result.notes {
         context.report.note(note);
     }
-    Ok(Answer::Restored(Restored {
+    Restored {
         written: result.written,
         unchanged: result.unchanged,
         removed: result.removed,
         bytes: result.bytes,
-    }))
+    }
 }
 
 /// Makes the paths that a container wants to mount and that do not exist.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     model::{progress::Reporter, vault::Location},
-    vault::{Vault, VaultError},
+    vault::{self, Vault, VaultError},
 };
 
 /// What a task may use.
@@ -108,6 +108,10 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             return Ok(Answer::Done);
         }
         (Task::Resume { run, targets }, _) => return restore::resume(run, targets),
+        (Task::LookAtPlace { to }, _) => return Ok(Answer::There(vault::look_at_place(to)?)),
+        (Task::ResumeFile { run, to, finish }, _) => {
+            return Ok(Answer::Resumed { finished: vault::resume_file(to, run, *finish)? });
+        }
         (_, Some(access)) => access,
         (_, None) => {
             return Err(Failure {
@@ -124,7 +128,7 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
         }
         Task::TryStorage => {
             if let Location::S3(place) = &access.location {
-                crate::vault::probe(place)?;
+                vault::probe(place)?;
             }
             return Ok(Answer::Done);
         }
@@ -157,8 +161,11 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
         Task::Backup(task) => backup::run(&vault, &order.engine, task, context),
         Task::LoadImage { backup } => restore::load_image(vault, &order.engine, backup, context),
         Task::Restore { backup, run, items } => restore::files(&vault, backup, run, items, context),
+        Task::RestoreFile { backup, path, run, to } => restore::file(&vault, backup, path, run, to, context),
         Task::Create
         | Task::TryStorage
+        | Task::LookAtPlace { .. }
+        | Task::ResumeFile { .. }
         | Task::Probe { .. }
         | Task::MakePaths { .. }
         | Task::Resume { .. }
@@ -174,7 +181,7 @@ impl From<VaultError> for Failure {
             VaultError::WrongPassword => FailureKind::WrongKey,
             VaultError::Foreign { .. } => FailureKind::Foreign,
             VaultError::NoBackup { .. } => FailureKind::BackupMissing,
-            VaultError::NewerSettings { .. } => FailureKind::Other,
+            VaultError::NewerSettings { .. } | VaultError::Place(_) => FailureKind::Other,
             _ => FailureKind::Vault,
         };
         let detail = crate::error::chain(&error);

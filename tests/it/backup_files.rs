@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{App, Bench, Client, run};
 
@@ -112,4 +112,62 @@ fn a_backup_shows_its_files_as_they_were_and_gives_them_out() {
         log["logs"].as_array().unwrap().iter().any(|entry| entry["details"]["backup_id"] == json!(id)),
         "{log}"
     );
+    restore_parts(&bench, &admin, &id, &web, &volume);
+}
+
+/// Brings a file back where it was and a folder into another volume, out of the backup of the story above.
+fn restore_parts(bench: &Bench, admin: &Client, id: &str, web: &str, volume: &str) {
+    let data = format!("/{web}/volumes/{volume}");
+    let (root, other) = (bench.path(volume), bench.volume("other"));
+    let there = bench.path(&other);
+    fs::create_dir(there.join("in")).unwrap();
+    symlink("in", there.join("link")).unwrap();
+    let address = format!("/api/backup/{id}/restore-files");
+    let review = admin.get(&format!("{address}?path={data}/sub/inner.txt")).expect(200);
+    assert_eq!((&review["conflicts"], &review["stop"]), (&json!([]), &json!(true)), "{review:#}");
+    assert_eq!(review["used_by"], json!([{ "name": web, "running": true, "is_self": false }]));
+    assert_eq!((&review["measure"]["files"], &review["present"]["size"]), (&json!(1), &json!(8)));
+    let restore = |body: Value| {
+        let asked = admin.post(&address, &body).expect(202);
+        let ended = admin.finished(asked["progress_id"].as_str().unwrap());
+        assert_eq!(ended["status"], "complete", "{ended:#}");
+    };
+    restore(json!({ "path": format!("{data}/sub/inner.txt") }));
+    assert_eq!(fs::read_to_string(root.join("sub/inner.txt")).unwrap(), "inner\n");
+    let meta = fs::metadata(root.join("sub/inner.txt")).unwrap();
+    assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o7777, meta.nlink()), (70_001, 999, 0o640, 1));
+    let was = admin.get(&format!("/api/backup/{id}/files?path={data}/sub")).expect(200);
+    let modified = chrono::DateTime::from_timestamp(meta.mtime(), 0).unwrap().to_rfc3339();
+    assert_eq!(was["items"][0]["modified"], json!(modified));
+    let names = |path: &std::path::Path| {
+        let entries = fs::read_dir(path).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+    let beside = names(&root.join("sub"));
+    assert!(beside.len() == 3 && beside[1].starts_with("inner.txt.before-2"), "{beside:?}");
+    assert_eq!(fs::read_to_string(root.join("sub").join(&beside[1])).unwrap(), "changed\n");
+    assert!(!names(&root).iter().any(|name| name.starts_with('.')), "no work directory is left");
+    assert!(bench.is_running(web), "it was stopped and started again");
+
+    restore(json!({ "path": format!("{data}/sub"), "volume": other, "folder": "/in" }));
+    assert_eq!(names(&there.join("in/sub")), ["inner.txt", "twin.txt"]);
+    assert_eq!(fs::metadata(there.join("in/sub/inner.txt")).unwrap().nlink(), 2);
+    assert_eq!(names(&there), ["in", "link"]);
+
+    let refused = |body: Value, status: u16| admin.post(&address, &body).error(status);
+    let into = |volume: &str, folder: &str| json!({ "path": format!("{data}/sub"), "volume": volume, "folder": folder });
+    assert!(refused(json!({ "path": data }), 422).contains("all of"));
+    assert!(refused(json!({ "path": format!("/{web}/backup.json") }), 422).contains("whole restore"));
+    assert!(refused(into("no-such-volume", "/"), 409).contains("not on this host"));
+    assert!(refused(into(&other, "/link"), 409).contains("link"));
+    assert!(refused(into(&other, "/nothing"), 409).contains("not there"));
+    refused(into(&other, "/../up"), 400);
+    let page =
+        admin.get(&format!("/vault/{id}/restore-files?path={data}/sub&to=volume&volume={other}&folder=/no"));
+    assert!(page.texts("#plan .banner")[0].contains("not there"), "{:?}", page.texts("#plan .banner"));
+    let log = admin.get("/api/audit-logs?operation_type=restore_files").expect(200);
+    assert_eq!(log["total"], 4, "two were asked for and done: {log:#}");
 }

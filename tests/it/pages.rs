@@ -68,11 +68,12 @@ fn every_page_is_well_made_for_every_caller() {
     let app = App::start();
     let admin = app.admin();
     let volume = bench.volume("data");
+    fs::write(bench.path(&volume).join("file"), "text").unwrap();
     let web = bench.run("web", &["-v", &format!("{volume}:/data"), "-p", "127.0.0.1::80"], &[]);
     let run = admin.back_up(&web);
     let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
     let network = bench.network("net", &[]);
-    let pages: [(String, Option<&str>); 44] = [
+    let pages: [(String, Option<&str>); 45] = [
         ("/".into(), Some("containers")),
         ("/containers".into(), Some("containers")),
         (format!("/containers?search={web}"), Some("containers")),
@@ -106,6 +107,7 @@ fn every_page_is_well_made_for_every_caller() {
         ("/vault/-/deleted".into(), Some("total")),
         (format!("/vault/{backup}/files"), Some("items")),
         (format!("/vault/{backup}/restore"), Some("conflicts")),
+        (format!("/vault/{backup}/restore-files?path=/{web}/volumes/{volume}/file"), Some("conflicts")),
         (format!("/vault/{backup}/delete"), None),
         ("/jobs".into(), Some("runs")),
         (format!("/jobs/{job}"), Some("progress_id")),

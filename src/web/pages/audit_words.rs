@@ -11,10 +11,11 @@ pub(super) struct Words {
 }
 
 /// Operation, icon, name in the filter, words before the target.
-const KNOWN: [(&str, &str, &str, &str); 59] = [
+const KNOWN: [(&str, &str, &str, &str); 60] = [
     ("backup_manual", "archive", "Manual backups", "Backup of"),
     ("backup_scheduled", "calendar-clock", "Scheduled backups", "Scheduled backup of"),
     ("restore", "archive-restore", "Restores", "Restore of"),
+    ("restore_files", "archive-restore", "Restored files", "Restore of files of"),
     ("delete_backup", "trash-2", "Deleted backups", "Backup deleted:"),
     ("undelete_backup", "archive-restore", "Undeleted backups", "Backup brought back:"),
     ("remove_backup", "trash-2", "Backups gone for good", "Deleted backup gone for good:"),
@@ -94,7 +95,7 @@ pub(super) fn plain(word: &str) -> String {
 /// Whether the target of an operation is a container.
 pub(super) fn is_about_container(operation: &str) -> bool {
     ["backup_", "container_", "console_"].iter().any(|prefix| operation.starts_with(prefix))
-        || ["restore", "show_secrets"].contains(&operation)
+        || ["restore", "restore_files", "show_secrets"].contains(&operation)
 }
 
 /// Whether the target of an operation is a backup's file name.

@@ -19,7 +19,7 @@ use crate::{
         files::{self, Entry, EntryKind, InnerPath, Listing, SortBy, Window},
         manifest::IMAGE_DIR,
     },
-    ops::{Actor, files as ops},
+    ops::{Actor, file_restores::is_restorable, files as ops},
     web::{
         client::Client,
         download::{self, As},
@@ -94,6 +94,11 @@ impl Place {
         self.backup.as_ref()?.label(path).map(str::to_owned)
     }
 
+    /// Where a file or folder of a backup can be restored by itself.
+    fn restore(&self, path: &InnerPath) -> Option<String> {
+        (self.backup.is_some() && is_restorable(path)).then(|| self.at("/restore-files", path))
+    }
+
     fn at(&self, what: &str, path: &InnerPath) -> String {
         format!("{}{what}?path={}", self.own, escape(&path.absolute()))
     }
@@ -117,6 +122,7 @@ struct Line {
     icon: &'static str,
     open: Option<String>,
     download: Option<String>,
+    restore: Option<String>,
 }
 
 impl Line {
@@ -147,6 +153,7 @@ impl Line {
             target: entry.target.as_deref().map(files::shown),
             when: time.map(|at| shell.when(at)),
             icon,
+            restore: place.restore(&path),
             download: open.is_some().then(|| place.at("/download", &path)),
             open,
             entry,
@@ -168,6 +175,7 @@ impl Line {
 pub(super) struct Browser {
     empty: &'static str,
     download: String,
+    restore: Option<String>,
     steps: Vec<(String, String)>,
     up: Option<String>,
     lines: Vec<Line>,
@@ -207,6 +215,7 @@ impl Browser {
         Ok(Self {
             empty: place.empty,
             download: place.at("/download", &path),
+            restore: place.restore(&path),
             steps: place.steps(&path),
             up: path.parent().map(|parent| place.folder(&parent)),
             previous: (window.offset > 0).then(|| at(window.offset.saturating_sub(limit))),
@@ -269,6 +278,7 @@ struct FileScreen {
     when: Option<When>,
     content: Content,
     download: String,
+    restore: Option<String>,
 }
 
 impl Screen for FileScreen {
@@ -326,6 +336,7 @@ pub(super) async fn show(
         steps,
         when: DateTime::from_timestamp(excerpt.entry.modified, 0).map(|at| shell.when(at)),
         download: place.at("/download", &path),
+        restore: place.restore(&path),
         nav: place.nav,
         above: place.above,
         entry: excerpt.entry,

@@ -23,6 +23,7 @@ use crate::{
     app::App,
     error::Result,
     model::{
+        files::shown,
         names::RunId,
         progress::{Level, Progress},
         run::{Kind, Request, Run, State as RunState},
@@ -105,6 +106,7 @@ impl Live {
         match &self.run.request {
             Request::Restore(request) => Some(&request.backup),
             Request::NetworkRestore(request) => Some(&request.backup),
+            Request::RestoreFile(request) => Some(&request.backup),
             Request::Backup(_)
             | Request::NetworkBackup(_)
             | Request::Redeploy { .. }
@@ -112,6 +114,17 @@ impl Live {
             | Request::Verify(_)
             | Request::Prune { .. } => None,
         }
+    }
+
+    /// Where a restore can be reviewed again.
+    fn review(&self) -> Option<String> {
+        let page = format!("/vault/{}/restore", self.source()?);
+        Some(match &self.run.request {
+            Request::RestoreFile(request) => {
+                format!("{page}-files?path={}", escape(&request.options.path.absolute()))
+            }
+            _ => page,
+        })
     }
 
     /// How a backup was asked for, so that it can be asked for again: address, field names and values.
@@ -163,6 +176,9 @@ fn facts(shell: &Shell, run: &Run) -> Vec<(&'static str, String)> {
             facts.push(("Changes in its own file system", "left out".to_owned()));
         }
         facts.push(("Note", request.note.clone()));
+    }
+    if let Request::RestoreFile(request) = &run.request {
+        facts.push(("File", shown(&request.options.path.absolute())));
     }
     if let Request::NetworkBackup(request) = &run.request {
         facts.push(("Note", request.note.clone()));

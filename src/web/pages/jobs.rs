@@ -30,7 +30,7 @@ use crate::{
 
 /// "Backing up web".
 pub(in crate::web) fn heading(run: &Run) -> String {
-    let what = if run.is_of_network() { format!("network {}", run.subject) } else { run.subject.clone() };
+    let what = if run.is_of_network() { format!("network {}", run.subject) } else { run.what() };
     match (run.kind, run.state.is_final()) {
         (Kind::Backup, false) => format!("Backing up {what}"),
         (Kind::Restore, false) => format!("Restoring {what}"),

@@ -16,6 +16,7 @@ pub(super) mod copies;
 pub(super) mod dashboard;
 pub(super) mod events;
 pub(super) mod explorer;
+pub(super) mod file_restores;
 mod files;
 pub(super) mod image_pull;
 pub(super) mod images;

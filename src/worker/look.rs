@@ -1,0 +1,102 @@
+//! The part of a work order that only looks at files, and what is answered to it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    files::{ByteRange, Entry, Excerpt, InnerPath, Listing, Measure, StreamHead, Window},
+    vault::Storage,
+};
+
+/// See [`super::order::Task::Files`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FilesTask {
+    /// What is never left.
+    pub root: Root,
+    /// Path inside of it.
+    pub path: InnerPath,
+    /// What to do there.
+    pub look: Look,
+    /// Whether it is to wait for another [`Glance`], a line each, until standard input ends.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// Whose files are looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Root {
+    /// Directory on the host that is never left, whatever links in it say.
+    Host(PathBuf),
+    /// A backup in the vault.
+    Backup {
+        /// The vault.
+        storage: Storage,
+        /// Its id there.
+        id: String,
+    },
+}
+
+impl Root {
+    /// The vault that it takes.
+    pub const fn storage(&self) -> Option<Storage> {
+        match self {
+            Self::Host(_) => None,
+            Self::Backup { storage, .. } => Some(*storage),
+        }
+    }
+}
+
+/// The next look at the same volume or backup.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Glance {
+    /// Path inside of it.
+    pub path: InnerPath,
+    /// What to do there.
+    pub look: Look,
+}
+
+/// What to do with a file or folder. None of them changes anything.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// List a folder. Answer: [`Seen::Listing`].
+    List(Window),
+    /// Read the beginning of a text file. Answer: [`Seen::Excerpt`].
+    Read {
+        /// Bytes at most.
+        limit: u64,
+    },
+    /// Say what a file or folder of a backup is and how much. Answer: [`Seen::Measured`].
+    Measure,
+    /// Send a file, or a folder as tar. Answer: [`Seen::Stream`], then the bytes.
+    Send {
+        /// Only this part of a file.
+        range: Option<ByteRange>,
+        /// Only if the file's tag is still this one; else all of it.
+        if_tag: Option<String>,
+        /// First part of the names in an archive, encoded like a path.
+        prefix: String,
+    },
+}
+
+/// See [`super::order::Answer::Files`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// Part of a folder.
+    Listing(Listing),
+    /// The beginning of a file.
+    Excerpt(Excerpt),
+    /// A file or folder, and how much is in it.
+    Measured {
+        /// What it is.
+        entry: Entry,
+        /// All that is in it.
+        measure: Measure,
+    },
+    /// Pieces of bytes follow this line, each after its length as four bytes, most significant first. They
+    /// are all there when an empty piece has come.
+    Stream(StreamHead),
+}

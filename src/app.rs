@@ -100,6 +100,7 @@ impl App {
         make_private(&config.data, 0o755)?;
         make_private(&directory, 0o700)?;
         make_private(&config.tmp_dir(), 0o700)?;
+        make_private(&config.uploads_dir(), 0o700)?;
         let seal = Seal::load(&directory).map_err(|error| {
             let why = format!("The key {} can't be used: {error}", directory.join("secret.key").display());
             AppError::unavailable(why, Some(Box::new(error)))
@@ -150,6 +151,7 @@ impl App {
             ops::vaults::prepare_at_start(&self, storage).await;
         }
         ops::recovery::run(&self).await?;
+        ops::imports::sweep(&self).await?;
         self.tasks.spawn(ops::schedules::clock::run(self.clone()));
         self.tasks.spawn(ops::notices::run(self.clone()));
         self.tasks.spawn(ops::vaults::keep_up(self.clone()));

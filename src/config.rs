@@ -113,6 +113,9 @@ pub struct Config {
     /// `--stop-timeout`.
     #[arg(long, env = "MONKEY_STOP_TIMEOUT", global = true)]
     pub stop_timeout: Option<u64>,
+    /// The largest file that may be uploaded, such as `20GiB`; default: as large as the disk allows.
+    #[arg(long, env = "MONKEY_UPLOAD_LIMIT", global = true)]
+    pub upload_limit: Option<bytesize::ByteSize>,
     /// How much of the CPUs jobs get when others want them too; other containers and processes have 1024.
     #[arg(long, env = "MONKEY_JOB_CPU_WEIGHT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=262_144), global = true)]
     pub job_cpu_weight: u32,
@@ -206,6 +209,11 @@ impl Config {
     /// `<data>/tmp`.
     pub fn tmp_dir(&self) -> PathBuf {
         self.data.join("tmp")
+    }
+
+    /// `<data>/uploads`.
+    pub fn uploads_dir(&self) -> PathBuf {
+        self.data.join("uploads")
     }
 
     /// `<data>/vault`.

@@ -1,6 +1,7 @@
 //! The words of the program: plain data and pure rules. Nothing here talks to
 //! Docker, the vault, the database or the network, so everything may use it.
 
+pub mod archive;
 pub mod audit;
 pub mod backup;
 pub mod backup_list;

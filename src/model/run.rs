@@ -71,6 +71,8 @@ pub enum Kind {
     Copy,
     /// Find out whether backups are whole.
     Verify,
+    /// Bring the backups of a file into a vault.
+    Import,
 }
 
 /// Where a run stands.
@@ -134,7 +136,10 @@ impl Run {
 
     /// Whether it is about the container of this name.
     pub fn is_of_container(&self, name: &str) -> bool {
-        let of_vault = matches!(self.request, Request::Prune { .. } | Request::Copy(_) | Request::Verify(_));
+        let of_vault = matches!(
+            self.request,
+            Request::Prune { .. } | Request::Copy(_) | Request::Verify(_) | Request::Import(_)
+        );
         self.subject == name && !self.is_of_network() && !of_vault
     }
 }
@@ -180,6 +185,8 @@ pub enum Request {
     Copy(CopyRequest),
     /// Find out whether backups are whole.
     Verify(VerifyRequest),
+    /// Bring the backups of a file into a vault.
+    Import(ImportRequest),
 }
 
 impl Request {
@@ -192,6 +199,7 @@ impl Request {
             Self::Redeploy { .. } => Kind::Redeploy,
             Self::Copy(_) => Kind::Copy,
             Self::Verify(_) => Kind::Verify,
+            Self::Import(_) => Kind::Import,
         }
     }
 }
@@ -259,6 +267,17 @@ pub struct CopyRequest {
     pub to: Storage,
     /// Which.
     pub what: CopyWhat,
+}
+
+/// Bring the backups of a file into a vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRequest {
+    /// The vault.
+    pub storage: Storage,
+    /// The file's name in the directory of uploads. It goes when it was imported or could not be.
+    pub upload: String,
+    /// The name it was given.
+    pub name: String,
 }
 
 /// Which backups are copied.
@@ -363,7 +382,7 @@ pub struct Outcome {
     pub notes: Vec<Note>,
 }
 
-words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune", Redeploy => "redeploy", Copy => "copy", Verify => "verify" });
+words!(Kind { Backup => "backup", Restore => "restore", Prune => "prune", Redeploy => "redeploy", Copy => "copy", Verify => "verify", Import => "import" });
 words!(State {
     Queued => "queued",
     Running => "running",

@@ -144,6 +144,9 @@ fn asked(run: &Run) -> Value {
         Request::Verify(request) => {
             json!({ "progress_id": run.id, "backup_ids": request.backups, "percent": request.percent })
         }
+        Request::Import(request) => {
+            json!({ "progress_id": run.id, "file": request.name, "storage_location": request.storage })
+        }
         Request::NetworkBackup(_) | Request::Prune { .. } | Request::Redeploy { .. } => {
             json!({ "progress_id": run.id })
         }

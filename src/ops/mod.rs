@@ -2,6 +2,7 @@
 //! the audit log; knows no HTTP and no SQL.
 
 pub mod alarms;
+pub mod archives;
 pub mod audit;
 pub mod backup_run;
 pub mod backups;
@@ -20,6 +21,7 @@ pub mod file_restores;
 pub mod files;
 mod host_paths;
 pub mod images;
+pub mod imports;
 mod layer;
 pub mod logs;
 pub mod marks;

@@ -142,6 +142,7 @@ pub(super) fn of_run(run: &Run, outcome: &Outcome, now: DateTime<Utc>) -> Option
         Kind::Prune => "Clean-up",
         Kind::Redeploy => "Redeployment",
         Kind::Copy => "Copy",
+        Kind::Import => "Import",
         Kind::Verify => "Verification",
     };
     let seconds = run.started.map_or(0, |started| seconds(started, now));

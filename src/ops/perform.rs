@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    backup_run, copies, file_restore_run, network_backups, network_restores, notices, recovery, restore_run,
-    upkeep, verify,
+    backup_run, copies, file_restore_run, imports, network_backups, network_restores, notices, recovery,
+    restore_run, upkeep, verify,
 };
 use crate::{
     app::App,
@@ -254,6 +254,7 @@ async fn kind(job: &Job) -> Result<Outcome, Problem> {
         Request::Prune { storage } => upkeep::prune::run(job, *storage).await,
         Request::Copy(request) => copies::run(job, request).await,
         Request::Verify(request) => verify::run(job, request).await,
+        Request::Import(request) => imports::run(job, request).await,
         Request::Redeploy { .. } => Ok(failed("A redeployment does not wait in the queue.".to_owned())),
     }
 }
@@ -282,6 +283,7 @@ pub(super) const fn operation(run: &Run) -> &'static str {
         (Kind::Redeploy, _) => "container_redeploy",
         (Kind::Copy, _) => "copy_backup",
         (Kind::Verify, _) => "verify",
+        (Kind::Import, _) => "upload_backup",
     }
 }
 

@@ -62,6 +62,9 @@ fn why(run: &Run) -> &'static str {
         (Kind::Verify, _) => {
             "Container Monkey was stopped while it verified backups. Nothing was changed. Start it again."
         }
+        (Kind::Import, _) => {
+            "Container Monkey was stopped while it imported a file. What was imported before is whole. Import it again."
+        }
         (Kind::Prune, _) => {
             "Container Monkey was stopped while it freed space. Nothing was lost. Start it again."
         }

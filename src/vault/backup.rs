@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustic_core::{
-    BackupOptions, ParentOptions, Progress, ProgressBars, ProgressType, RusticProgress,
+    BackupOptions, Open, ParentOptions, Progress, ProgressBars, ProgressType, Repository, RusticProgress,
     SnapshotGroupCriterion, SnapshotOptions, StringList,
     repofile::{Node, NodeType, SnapshotFile},
 };
@@ -15,12 +15,15 @@ use rustic_core::{
 use super::{
     BackupPlan, BackupResult, ImageSource, MANIFEST, TAG, Vault,
     error::VaultError,
-    list, node, repository_with, settled,
+    list, node,
+    prune::Index,
+    repository_with, settled,
     source::{Part, Source},
+    store::LastSnapshot,
     walk::Record,
 };
 use crate::model::{
-    backup::{ItemOutcome, ItemState, Kind, Meta, State},
+    backup::{Backup, ItemOutcome, ItemState, Kind, Meta, State},
     manifest::{IMAGE_DIR, Item, ItemKind, Manifest},
     progress::{Note, Reporter},
 };
@@ -118,26 +121,37 @@ impl Vault {
         )?;
 
         reporter.step(3, 3, "Writing the outcome");
-        let meta = meta(plan, &items);
-        let amended =
-            SnapshotFile { description: Some(text(&meta)?), original: Some(snapshot.id), ..snapshot.clone() };
-        repo.save_snapshots(vec![amended.clone()])?;
-        let id = *last_snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        repo.delete_snapshots(&[snapshot.id])?;
-        let amended = SnapshotFile { id: id.unwrap_or_default().into(), ..amended };
-        if let Err(error) = self.secure(&index, amended.tree) {
-            repo.delete_snapshots(&[amended.id])?;
-            return Err(error);
-        }
-        let backup = list::backup(&amended, self.access.location.storage())
-            .ok_or_else(|| VaultError::Broken("its own description is not understood".to_owned()))?;
+        let backup = self.conclude(&repo, &last_snapshot, &snapshot, &meta(plan, &items), &index)?;
         let notes = items.iter().flat_map(|(_, record)| record.take_notes()).collect::<Vec<Note>>();
         Ok(BackupResult { backup, notes })
     }
 
+    /// Replaces the unfinished snapshot by one that says how it ended, and makes sure that it can be read.
+    pub(super) fn conclude<S: Open>(
+        &self,
+        repo: &Repository<S>,
+        last_snapshot: &LastSnapshot,
+        snapshot: &SnapshotFile,
+        meta: &Meta,
+        index: &Index,
+    ) -> Result<Backup, VaultError> {
+        let amended =
+            SnapshotFile { description: Some(text(meta)?), original: Some(snapshot.id), ..snapshot.clone() };
+        repo.save_snapshots(vec![amended.clone()])?;
+        let id = *last_snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        repo.delete_snapshots(&[snapshot.id])?;
+        let amended = SnapshotFile { id: id.unwrap_or_default().into(), ..amended };
+        if let Err(error) = self.secure(index, amended.tree) {
+            repo.delete_snapshots(&[amended.id])?;
+            return Err(error);
+        }
+        list::backup(&amended, self.access.location.storage())
+            .ok_or_else(|| VaultError::Broken("its own description is not understood".to_owned()))
+    }
+
     /// The newest backup of this container or network of this server: unchanged files are recognised by it.
     fn newest_of(&self, plan: &BackupPlan) -> Result<Option<String>, VaultError> {
-        let same = |backup: &crate::model::backup::Backup| {
+        let same = |backup: &Backup| {
             backup.server_name == plan.manifest.server_name
                 && backup.meta.kind == plan.manifest.kind
                 && backup.meta.container == plan.manifest.container_name
@@ -160,7 +174,7 @@ fn snapshot(plan: &BackupPlan, meta: &Meta) -> Result<SnapshotFile, VaultError> 
     Ok(options.to_snapshot()?)
 }
 
-fn text(meta: &Meta) -> Result<String, VaultError> {
+pub(super) fn text(meta: &Meta) -> Result<String, VaultError> {
     serde_json::to_string(meta).map_err(|error| VaultError::Broken(error.to_string()))
 }
 

@@ -2,23 +2,20 @@
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
     ffi::OsStr,
     io::{self, Read, Write},
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use nix::sys::stat::{major, minor};
 use rustic_core::{
     IndexedFullStatus, Repository,
     jiff::Timestamp,
     repofile::{Node, NodeType, SnapshotFile},
     vfs::OpenFile,
 };
-use tar::{Builder, EntryType, Header};
 
-use super::{Vault, error::VaultError, node};
+use super::{Vault, error::VaultError, node, pack::Pack};
 use crate::model::files::{Entry, EntryKind, InnerPath, Listing, Measure, SortBy, Window, encode};
 
 /// Bytes that are read at once.
@@ -27,7 +24,7 @@ const PIECE: usize = 1024 * 1024;
 /// One backup, with the vault's index in hand.
 pub struct Browser {
     pub(super) repo: Repository<IndexedFullStatus>,
-    snapshot: SnapshotFile,
+    pub(super) snapshot: SnapshotFile,
 }
 
 /// A file or folder of it.
@@ -41,6 +38,10 @@ impl Vault {
 }
 
 impl Found {
+    pub(super) fn children(&self, browser: &Browser) -> Result<Vec<Node>, VaultError> {
+        browser.children(&self.0)
+    }
+
     /// As it is listed.
     pub fn entry(&self) -> Entry {
         entry(&self.0)
@@ -112,12 +113,12 @@ impl Browser {
     /// Writes a folder and all that is in it as tar; names begin with `prefix`. Extended attributes come along;
     /// sockets, which hold nothing, don't.
     pub fn pack<W: Write>(&self, folder: &Found, prefix: &[u8], out: W) -> io::Result<W> {
-        let mut pack = Pack { browser: self, tar: Builder::new(out), links: HashMap::new() };
+        let mut pack = Pack::new(self, out);
         pack.entry(&folder.0, Path::new(OsStr::from_bytes(prefix)))?;
-        pack.tar.into_inner()
+        pack.finish()
     }
 
-    fn children(&self, folder: &Node) -> Result<Vec<Node>, VaultError> {
+    pub(super) fn children(&self, folder: &Node) -> Result<Vec<Node>, VaultError> {
         let Some(tree) = &folder.subtree else { return Ok(Vec::new()) };
         let nodes = self.repo.get_tree(tree)?.nodes;
         // A hostile backup must not name what is not in it.
@@ -131,7 +132,7 @@ impl Browser {
     }
 }
 
-fn entry(node: &Node) -> Entry {
+pub(super) fn entry(node: &Node) -> Entry {
     let kind = match node.node_type {
         NodeType::Dir => EntryKind::Dir,
         NodeType::File => EntryKind::File,
@@ -154,7 +155,7 @@ fn entry(node: &Node) -> Entry {
 }
 
 /// A file of the vault as a reader.
-struct Content<'a> {
+pub(super) struct Content<'a> {
     repo: &'a Repository<IndexedFullStatus>,
     file: OpenFile,
     at: usize,
@@ -162,7 +163,11 @@ struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn new(repo: &'a Repository<IndexedFullStatus>, node: &Node, start: u64) -> Result<Self, VaultError> {
+    pub(super) fn new(
+        repo: &'a Repository<IndexedFullStatus>,
+        node: &Node,
+        start: u64,
+    ) -> Result<Self, VaultError> {
         let at = usize::try_from(start).unwrap_or(usize::MAX);
         Ok(Self { repo, file: repo.open_file(node)?, at, piece: bytes::Bytes::new() })
     }
@@ -181,99 +186,6 @@ impl Read for Content<'_> {
     }
 }
 
-fn other(error: VaultError) -> io::Error {
+pub(super) fn other(error: VaultError) -> io::Error {
     io::Error::other(error)
-}
-
-struct Pack<'a, W: Write> {
-    browser: &'a Browser,
-    tar: Builder<W>,
-    /// The first name of each file that has several.
-    links: HashMap<(u64, u64), PathBuf>,
-}
-
-impl<W: Write> Pack<'_, W> {
-    fn entry(&mut self, node: &Node, path: &Path) -> io::Result<()> {
-        if matches!(node.node_type, NodeType::Socket) {
-            return Ok(());
-        }
-        if !node.is_dir() && node.meta.links > 1 {
-            let group = (node.meta.device_id, node.meta.inode);
-            if let Some(first) = self.links.get(&group) {
-                return self.tar.append_link(&mut header(node, EntryType::Link, 0), path, first);
-            }
-            self.links.insert(group, path.to_owned());
-        }
-        let attributes: Vec<_> = node.meta.extended_attributes.iter().collect();
-        let attributes = attributes.into_iter().filter_map(|attribute| {
-            Some((format!("SCHILY.xattr.{}", attribute.name), attribute.value.as_deref()?))
-        });
-        let attributes: Vec<(String, &[u8])> = attributes.collect();
-        if !attributes.is_empty() {
-            let pairs = attributes.iter().map(|(name, value)| (name.as_str(), *value));
-            self.tar.append_pax_extensions(pairs)?;
-        }
-        match &node.node_type {
-            NodeType::Dir => {
-                let mut header = header(node, EntryType::Directory, 0);
-                self.tar.append_data(&mut header, path, io::empty())?;
-                for child in self.browser.children(node).map_err(other)? {
-                    self.entry(&child, &path.join(&*child.name()))?;
-                }
-                Ok(())
-            }
-            NodeType::File => {
-                let content = Content::new(&self.browser.repo, node, 0).map_err(other)?;
-                let mut content = Exactly { content, left: node.meta.size };
-                let mut header = header(node, EntryType::Regular, node.meta.size);
-                self.tar.append_data(&mut header, path, &mut content)
-            }
-            NodeType::Symlink { .. } => {
-                let mut header = header(node, EntryType::Symlink, 0);
-                self.tar.append_link(&mut header, path, node.node_type.to_link())
-            }
-            NodeType::Dev { device } => self.device(node, EntryType::Block, *device, path),
-            NodeType::Chardev { device } => self.device(node, EntryType::Char, *device, path),
-            NodeType::Fifo | NodeType::Socket => self.device(node, EntryType::Fifo, 0, path),
-        }
-    }
-
-    fn device(&mut self, node: &Node, kind: EntryType, device: u64, path: &Path) -> io::Result<()> {
-        let mut header = header(node, kind, 0);
-        let number = |part: u64| u32::try_from(part).unwrap_or(0);
-        header.set_device_major(number(major(device)))?;
-        header.set_device_minor(number(minor(device)))?;
-        self.tar.append_data(&mut header, path, io::empty())
-    }
-}
-
-fn header(node: &Node, kind: EntryType, size: u64) -> Header {
-    let entry = entry(node);
-    let mut header = Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_size(size);
-    header.set_mode(entry.mode);
-    header.set_uid(u64::from(entry.uid));
-    header.set_gid(u64::from(entry.gid));
-    header.set_mtime(u64::try_from(entry.modified).unwrap_or(0));
-    header
-}
-
-/// A file of the promised length. That the vault holds less or more of it is an error, for its length stands in
-/// the header already.
-struct Exactly<'a> {
-    content: Content<'a>,
-    left: u64,
-}
-
-impl Read for Exactly<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.content.read(buffer)?;
-        let wrong = || io::Error::other("a file has not the length in the vault that its entry says");
-        if read == 0 && self.left > 0 && !buffer.is_empty() {
-            return Err(wrong());
-        }
-        self.left = self.left.checked_sub(read as u64).ok_or_else(wrong)?;
-        Ok(read)
-    }
 }

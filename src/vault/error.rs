@@ -68,6 +68,9 @@ pub enum VaultError {
     /// A single file or folder can't go where it should.
     #[error("{0}")]
     Place(String),
+    /// A file that is to be imported.
+    #[error("This file can't be imported: {0}.")]
+    Archive(String),
     /// The server did not allow it.
     #[error("The restore was stopped before anything was replaced.")]
     Refused,

@@ -4,6 +4,7 @@
 //! What is ours: how a backup is laid out, which errors make it less than
 //! complete, and a restore that replaces nothing before the new data is safe.
 
+mod archive;
 mod backup;
 mod browse;
 mod bucket;
@@ -11,14 +12,18 @@ mod commit;
 mod copy;
 mod error;
 mod image;
+mod import;
 mod list;
+mod member;
 mod node;
+mod pack;
 mod prune;
 mod restore_file;
 mod settings;
 mod source;
 mod stage;
 mod store;
+mod unpack;
 mod verify;
 mod walk;
 
@@ -34,6 +39,7 @@ pub use bucket::probe;
 pub use commit::resume_commit;
 pub use copy::CopyResult;
 pub use error::VaultError;
+pub use import::{Imported, archive_header};
 pub use restore_file::{FileResult, look_at_place, resume_file};
 use rustic_core::{
     ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus, Repository, RepositoryBackends,

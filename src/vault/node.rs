@@ -129,7 +129,7 @@ pub(super) fn unsupported(error: &io::Error) -> bool {
 }
 
 /// Unix mode → Go mode.
-fn to_go(mode: u32) -> u32 {
+pub(super) fn to_go(mode: u32) -> u32 {
     let kind = match mode & 0o170_000 {
         0o040_000 => DIR,
         0o120_000 => SYMLINK,

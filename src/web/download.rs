@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Nothing of it may be loaded or run, even if it is opened as a page.
-const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
+pub(super) const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 
 /// Which part of a file is asked for, and for which state of the file.
 pub(super) fn wanted(headers: &HeaderMap) -> (Option<ByteRange>, Option<String>) {
@@ -67,7 +67,7 @@ pub(super) fn answer(head: &StreamHead, bytes: Bytes, how: &As<'_>) -> Result<Re
 }
 
 /// `Content-Disposition` for a name: in full for browsers of today, in ASCII for others.
-fn disposition(name: &str) -> String {
+pub(super) fn disposition(name: &str) -> String {
     use std::fmt::Write;
     let bytes = decode(name);
     let plain = |c: char| if c.is_ascii_alphanumeric() || " -_.()+,=@".contains(c) { c } else { '_' };

@@ -48,6 +48,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// The query string of a form with lists: a list is the same field several times.
+pub(super) struct QueryList<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryList<T> {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AppError> {
+        serde_html_form::from_str(parts.uri.query().unwrap_or_default())
+            .map(Self)
+            .map_err(|error| AppError::invalid(error.to_string()))
+    }
+}
+
 /// A form of a browser or JSON of a script; the handler need not care. An empty body is an empty form.
 pub(super) struct Input<T>(pub(super) T);
 

@@ -3,6 +3,7 @@
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     middleware::{from_extractor_with_state, from_fn, from_fn_with_state},
     response::IntoResponse,
     routing::{delete, get, post},
@@ -14,9 +15,9 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, audit, backup_files, backups, batches, bulk, console, container, container_actions,
+        api, archives, audit, backup_files, backups, batches, bulk, console, container, container_actions,
         container_changes, containers, copies, dashboard, events, explorer, file_restores, image_pull,
-        images, job, jobs, login, logs, marks, metrics, network_backups, network_create, networks,
+        images, imports, job, jobs, login, logs, marks, metrics, network_backups, network_create, networks,
         notifications, recovery_kit, restores, saved_settings, schedule, schedule_actions, schedule_api,
         schedule_run, schedules, settings, stacks, statistics, storage, tokens, upkeep, vault,
         vault_selection, verify, volume_actions, volumes,
@@ -117,12 +118,15 @@ fn pages() -> Router<App> {
         )
         .route("/vault", get(vault::list))
         .route("/vault/refresh", post(vault::refresh))
+        .route("/vault/archive", get(archives::several))
+        .route("/vault/upload", get(imports::form).post(imports::upload).layer(DefaultBodyLimit::disable()))
         .route("/vault/copies", post(copies::copy_many))
         .route("/vault/{id}", get(backups::show))
         .route("/vault/{id}/files", get(backup_files::browse))
         .route("/vault/{id}/file", get(backup_files::file))
         .route("/vault/{id}/image", get(backup_files::image))
         .route("/vault/{id}/download", get(backup_files::download))
+        .route("/vault/{id}/archive", get(archives::one))
         .route("/vault/{id}/copy", post(copies::copy))
         .route("/vault/{id}/delete", get(backups::confirm).post(backups::delete_form))
         .route("/vault/{id}/restore", get(restores::review).post(restores::start))
@@ -302,6 +306,9 @@ fn json_api() -> Router<App> {
         .route("/api/backup-progress/{id}", get(jobs::progress))
         .route("/api/backup-progress/{id}/cancel", post(job::cancel))
         .route("/api/backups", get(vault::list))
+        .route("/api/backups/archive", get(archives::several))
+        .route("/api/download/{filename}", get(archives::by_name))
+        .route("/api/upload-backup", post(imports::upload).layer(DefaultBodyLimit::disable()))
         .route("/api/backups/copy", post(copies::copy_many))
         .route("/api/backup/{id}/files", get(backup_files::browse))
         .route("/api/backup/{id}/file", get(backup_files::download))

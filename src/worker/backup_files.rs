@@ -32,6 +32,11 @@ pub(super) fn answer_to(browser: &Browser, glance: &Glance) -> Result<(), Failur
         Look::List(_) if kind != EntryKind::Dir => return Err(wrong_kind(path, kind, "a folder")),
         Look::List(window) => answer(Seen::Listing(browser.list(&found, *window)?)),
         Look::Measure => answer(Seen::Measured { entry: found.entry(), measure: browser.measure(&found)? }),
+        Look::Archive { compression, last } => {
+            answer(Seen::Stream(StreamHead { size: None, part: None, ..head(browser, &found) }));
+            let packed = Pieces::begin().and_then(|out| browser.archive(out, *compression, *last));
+            finish(packed.and_then(Pieces::end));
+        }
         Look::Send { prefix, .. } if kind == EntryKind::Dir => {
             answer(Seen::Stream(StreamHead { size: None, part: None, ..head(browser, &found) }));
             let packed = Pieces::begin().and_then(|out| browser.pack(&found, &decode(prefix), out));

@@ -77,6 +77,7 @@ fn answer_to(root: &Path, glance: &Glance) -> Result<(), Failure> {
     match &glance.look {
         Look::List(window) => answer(Seen::Listing(place.list(*window)?)),
         Look::Read { limit } => answer(Seen::Excerpt(place.read(*limit)?)),
+        Look::Archive { .. } => return Err(wrong_kind(&glance.path, EntryKind::Dir, "a backup")),
         Look::Measure => {
             let message = "Only files of a backup are measured.".to_owned();
             return Err(failure(FailureKind::Other, message, &"a volume"));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
+    archive::Compression,
     files::{ByteRange, Entry, Excerpt, InnerPath, Listing, Measure, StreamHead, Window},
     vault::Storage,
 };
@@ -70,6 +71,13 @@ pub enum Look {
     },
     /// Say what a file or folder of a backup is and how much. Answer: [`Seen::Measured`].
     Measure,
+    /// Send all of a backup as an archive. Answer: [`Seen::Stream`], then the bytes.
+    Archive {
+        /// How it is compressed.
+        compression: Compression,
+        /// Whether no other backup follows in the same archive.
+        last: bool,
+    },
     /// Send a file, or a folder as tar. Answer: [`Seen::Stream`], then the bytes.
     Send {
         /// Only this part of a file.

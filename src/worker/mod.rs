@@ -10,6 +10,7 @@ mod archive;
 mod backup;
 mod backup_files;
 mod files;
+mod import;
 pub mod launch;
 mod look;
 pub mod order;

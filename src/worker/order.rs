@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::look::{FilesTask, Glance, Look, Root, Seen};
 use crate::model::{
+    archive::Header,
     backup::{Backup, Trigger},
     engine::EngineAddress,
     files::{Entry, InnerPath},
@@ -90,6 +91,13 @@ pub enum Task {
         /// The paths.
         paths: Vec<MakePath>,
     },
+    /// Say what a file in the data directory is. Answer: [`Answer::Archive`].
+    Inspect {
+        /// The file.
+        archive: PathBuf,
+    },
+    /// Bring the backups of such a file into the vault. Answer: [`Answer::Imported`].
+    Import(ImportTask),
     /// Bring files back. Answer: [`Answer::Restored`].
     Restore {
         /// The backup.
@@ -178,7 +186,11 @@ impl Task {
     pub const fn is_quick(&self) -> bool {
         matches!(
             self,
-            Self::Probe { .. } | Self::MakePaths { .. } | Self::LookAtPlace { .. } | Self::Files(_)
+            Self::Probe { .. }
+                | Self::MakePaths { .. }
+                | Self::LookAtPlace { .. }
+                | Self::Inspect { .. }
+                | Self::Files(_)
         )
     }
 
@@ -212,6 +224,8 @@ impl Task {
             | Self::Prune
             | Self::Copy { .. }
             | Self::Verify { .. }
+            | Self::Inspect { .. }
+            | Self::Import(_)
             | Self::LoadImage { .. }
             | Self::Files(_) => Vec::new(),
         }
@@ -234,6 +248,17 @@ pub struct BackupTask {
     /// The container's id when the image goes in.
     pub image_of: Option<String>,
     /// An empty directory of this job, for the exported image.
+    pub spool: PathBuf,
+}
+
+/// See [`Task::Import`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportTask {
+    /// The file, in the data directory.
+    pub archive: PathBuf,
+    /// The name it was given.
+    pub name: String,
+    /// An empty directory of this job, in the data directory.
     pub spool: PathBuf,
 }
 
@@ -358,6 +383,15 @@ pub enum Answer {
         /// Bytes that the other vault has more.
         added: u64,
     },
+    /// What the first backup in the file is.
+    Archive(Box<Header>),
+    /// What came of a file.
+    Imported {
+        /// Backups that are in the vault now and were not before.
+        backups: Vec<Backup>,
+        /// So many in the file were in the vault already.
+        known: u64,
+    },
     /// What was found of backups.
     Verified(Verified),
     /// True when an interrupted restore was finished, false when it was undone.
@@ -410,6 +444,8 @@ pub enum FailureKind {
     BackupMissing,
     /// No such file in the volume.
     FileMissing,
+    /// A file that can't be imported.
+    Archive,
     /// Docker did not do it.
     Docker,
     /// The worker itself died or was killed.

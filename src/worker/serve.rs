@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    backup, files,
+    backup, files, import,
     order::{Answer, Event, Failure, FailureKind, Gate, Order, Task},
     probe,
     report::Report,
@@ -107,6 +107,7 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             restore::make_paths(paths)?;
             return Ok(Answer::Done);
         }
+        (Task::Inspect { archive }, _) => return import::inspect(archive),
         (Task::Resume { run, targets }, _) => return restore::resume(run, targets),
         (Task::LookAtPlace { to }, _) => return Ok(Answer::There(vault::look_at_place(to)?)),
         (Task::ResumeFile { run, to, finish }, _) => {
@@ -142,6 +143,7 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
         }
         Task::SaveSettings(settings) => Ok(Answer::SettingsList(vault.save_settings(settings)?)),
         Task::ReadSettings { id } => Ok(Answer::Settings(Box::new(vault.read_settings(id)?))),
+        Task::Import(task) => import::run(&vault, task, context),
         Task::Manifest { backup } => Ok(Answer::Manifest(Box::new(vault.manifest(backup)?))),
         Task::Forget { backups } => {
             vault.forget(backups)?;
@@ -167,6 +169,7 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
         | Task::LookAtPlace { .. }
         | Task::ResumeFile { .. }
         | Task::Probe { .. }
+        | Task::Inspect { .. }
         | Task::MakePaths { .. }
         | Task::Resume { .. }
         | Task::Files(_) => Ok(Answer::Done),
@@ -178,6 +181,7 @@ impl From<VaultError> for Failure {
         let kind = match &error {
             VaultError::Missing { .. } => FailureKind::VaultMissing,
             VaultError::Storage { .. } | VaultError::Gone { .. } => FailureKind::Storage,
+            VaultError::Archive(_) => FailureKind::Archive,
             VaultError::WrongPassword => FailureKind::WrongKey,
             VaultError::Foreign { .. } => FailureKind::Foreign,
             VaultError::NoBackup { .. } => FailureKind::BackupMissing,

@@ -10,6 +10,7 @@
 //! The real program against the real Docker engine. One story a file; what they share is in `harness`.
 
 mod architecture;
+mod archives;
 mod audit;
 mod backup_files;
 mod browser;

@@ -112,6 +112,7 @@ impl Live {
             | Request::Redeploy { .. }
             | Request::Copy(_)
             | Request::Verify(_)
+            | Request::Import(_)
             | Request::Prune { .. } => None,
         }
     }

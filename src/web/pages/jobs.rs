@@ -42,6 +42,8 @@ pub(in crate::web) fn heading(run: &Run) -> String {
         (Kind::Copy, true) => format!("Copy {what}"),
         (Kind::Verify, false) => format!("Verifying {what}"),
         (Kind::Verify, true) => format!("Verify {what}"),
+        (Kind::Import, false) => format!("Importing {what}"),
+        (Kind::Import, true) => format!("Import {what}"),
         (Kind::Prune, _) => "Clean up the vault".to_owned(),
     }
 }

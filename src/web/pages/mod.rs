@@ -1,6 +1,7 @@
 //! One file per noun: screens on top, handlers below.
 
 pub(super) mod api;
+pub(super) mod archives;
 pub(super) mod audit;
 mod audit_words;
 pub(super) mod backup_files;
@@ -20,6 +21,7 @@ pub(super) mod file_restores;
 mod files;
 pub(super) mod image_pull;
 pub(super) mod images;
+pub(super) mod imports;
 pub(super) mod job;
 pub(super) mod jobs;
 pub(super) mod login;

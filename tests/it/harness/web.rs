@@ -78,6 +78,15 @@ impl Client {
         Answer::of(request.send(body))
     }
 
+    /// A file as a form sends it.
+    pub(crate) fn upload(&self, name: &str, content: &[u8]) -> Answer {
+        let head =
+            format!("--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+        let body = [head.as_bytes(), content, b"\r\n--edge--\r\n"].concat();
+        let request = self.agent.post(self.url("/api/upload-backup"));
+        Answer::of(request.header("Content-Type", "multipart/form-data; boundary=edge").send(&body[..]))
+    }
+
     /// As a browser without scripts sends a form.
     pub(crate) fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let fields = fields.iter().map(|(name, value)| (*name, *value));

@@ -1,0 +1,159 @@
+//! Uploaded files that become backups.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use futures::{Stream, StreamExt};
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    Actor, backups,
+    perform::{Job, Open, Problem, done},
+    vaults,
+};
+use crate::{
+    app::App,
+    db,
+    error::{AppError, Result},
+    model::{
+        archive::Header,
+        human,
+        run::{ImportRequest, Outcome, Request, Run, State},
+        vault::Storage,
+    },
+    worker::order::{Answer, ImportTask, Task},
+};
+
+/// A file that was uploaded and is not imported yet. Dropping it deletes it.
+#[derive(Debug)]
+pub struct Upload {
+    id: String,
+    name: String,
+    path: Option<PathBuf>,
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Writes a file as it comes. When it breaks off, or is larger than allowed, nothing of it stays.
+pub async fn receive<E: std::fmt::Display>(
+    app: &App,
+    name: &str,
+    mut bytes: impl Stream<Item = std::result::Result<bytes::Bytes, E>> + Unpin,
+) -> Result<Upload> {
+    let id = ulid::Ulid::new().to_string();
+    let path = app.config.uploads_dir().join(&id);
+    let full = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull => AppError::TooLarge(
+            "The disk that uploads are kept on until they are imported is full. Free some space, \
+             then upload the file again."
+                .to_owned(),
+        ),
+        _ => AppError::internal(error),
+    };
+    let mut file = tokio::fs::File::create_new(&path).await.map_err(full)?;
+    let upload = Upload { id, name: name.chars().take(300).collect(), path: Some(path) };
+    let limit = app.config.upload_limit.map_or(u64::MAX, |limit| limit.0);
+    let mut size = 0;
+    while let Some(piece) = bytes.next().await {
+        let piece =
+            piece.map_err(|error| AppError::invalid(format!("The upload of {name} broke off: {error}.")))?;
+        size += piece.len() as u64;
+        if size > limit {
+            return Err(AppError::TooLarge(format!(
+                "{name} is larger than {}, the most that may be uploaded here (MONKEY_UPLOAD_LIMIT).",
+                human::size(limit)
+            )));
+        }
+        file.write_all(&piece).await.map_err(full)?;
+    }
+    file.flush().await.map_err(full)?;
+    file.sync_all().await.map_err(full)?;
+    if size == 0 {
+        return Err(AppError::field("file", "Choose a file: this one is empty.".to_owned()));
+    }
+    Ok(upload)
+}
+
+/// Asks for the import of an uploaded file.
+pub async fn request(app: &App, actor: &Actor, mut upload: Upload, storage: Option<Storage>) -> Result<Run> {
+    let storage = storage.unwrap_or_else(|| app.vaults.chosen());
+    let path = upload.path.clone().unwrap_or_default();
+    let header = check(app, &path, storage).await?;
+    let request = ImportRequest { storage, upload: upload.id.clone(), name: upload.name.clone() };
+    let run = backups::new_run(actor, header.meta.container, Request::Import(request));
+    // From here on the run owns the file.
+    upload.path = None;
+    let deleted = path.clone();
+    backups::enqueue(app, actor, run).await.inspect_err(|_| drop(std::fs::remove_file(deleted)))
+}
+
+/// What is in the file, unless it is in the vault already.
+async fn check(app: &App, path: &Path, storage: Storage) -> Result<Header> {
+    app.vault(storage)?;
+    let answer = app.ask_vault(storage, Task::Inspect { archive: path.to_owned() }).await?;
+    let Answer::Archive(header) = answer else { return Err(vaults::unexpected().into()) };
+    let all = app.db.read(db::backups::all).await?;
+    // Of several backups in one file those that are there are passed over; one alone is a mistake to tell.
+    match all.iter().find(|backup| backup.storage == storage && header.is_of(backup)) {
+        Some(known) if !header.more => Err(AppError::Conflict(format!(
+            "This backup is in the vault already, as {}. Nothing was imported.",
+            known.filename()
+        ))),
+        _ => Ok(*header),
+    }
+}
+
+/// Does the run.
+pub(super) async fn run(job: &Job, request: &ImportRequest) -> Result<Outcome, Problem> {
+    let archive = path(&job.app, request);
+    let spool = job.app.config.tmp_dir().join(job.run.id.as_str());
+    let task = ImportTask { archive: archive.clone(), name: request.name.clone(), spool: spool.clone() };
+    let heard = job.work_in(request.storage, Task::Import(task), &mut Open).await;
+    let _ = std::fs::remove_dir_all(&spool);
+    let _ = std::fs::remove_file(&archive);
+    // Also after a failure: what was imported before it is there.
+    let listed = vaults::refresh(&job.app, request.storage).await;
+    let heard = heard.map_err(Problem::Worker)?;
+    listed.map_err(Problem::Worker)?;
+    let warned = heard.warned;
+    let Answer::Imported { backups, .. } = heard.answer else {
+        return Err(Problem::Worker(vaults::unexpected()));
+    };
+    let last = backups.last();
+    let state = if warned { State::CompleteWithWarnings } else { State::Complete };
+    Ok(Outcome {
+        backup_id: last.map(|backup| backup.id.clone()),
+        backup_filename: last.map(crate::model::backup::Backup::filename),
+        bytes: backups.iter().map(|backup| backup.size).sum(),
+        ..done(state)
+    })
+}
+
+fn path(app: &App, request: &ImportRequest) -> PathBuf {
+    app.config.uploads_dir().join(&request.upload)
+}
+
+/// Deletes uploads that nobody waits for: they broke off, or the program ended meanwhile. Called once, before runs begin.
+pub async fn sweep(app: &App) -> Result<()> {
+    let waiting = app.db.read(|c| db::runs::in_states(c, &[State::Queued])).await?;
+    let needed: HashSet<_> = waiting
+        .iter()
+        .filter_map(|run| match &run.request {
+            Request::Import(request) => Some(path(app, request)),
+            _ => None,
+        })
+        .collect();
+    let files = std::fs::read_dir(app.config.uploads_dir()).into_iter().flatten().flatten();
+    for file in files.filter(|file| !needed.contains(&file.path())) {
+        let _ = std::fs::remove_file(file.path());
+    }
+    Ok(())
+}

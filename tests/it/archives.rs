@@ -1,0 +1,84 @@
+//! Backups as files: downloaded, deleted, uploaded, restored.
+
+use std::{fs, io::Read};
+
+use serde_json::json;
+
+use crate::harness::{App, Bench, Client, Options, run};
+
+fn download(admin: &Client, path: &str) -> (String, Vec<u8>) {
+    let mut answer = admin.open(path, &[]);
+    assert_eq!(answer.status().as_u16(), 200, "{path}");
+    let name = answer.headers()["content-disposition"].to_str().unwrap().to_owned();
+    let mut bytes = Vec::new();
+    answer.body_mut().as_reader().read_to_end(&mut bytes).unwrap();
+    (name, bytes)
+}
+
+#[test]
+fn a_container_goes_through_a_file_to_another_server() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let volume = bench.volume("data");
+    fs::write(bench.path(&volume).join("file"), "kept").unwrap();
+    fs::write(bench.path(&volume).join("large"), vec![7; 3_000_000]).unwrap();
+    let web = bench.run("web", &["-v", &format!("{volume}:/data"), "-e", "TOKEN=secret"], &[]);
+    let first = admin.back_up(&web);
+    let second = admin.back_up(&web);
+    let (id, name) = (first["backup_id"].as_str().unwrap(), first["backup_filename"].as_str().unwrap());
+
+    // Its page offers it; what a page or a script gets, `tar` opens.
+    let page = admin.get(&format!("/vault/{id}"));
+    assert_eq!(page.attributes("form[method=get]", "action"), [format!("/vault/{id}/archive")]);
+    let (called, zst) = download(&admin, &format!("/vault/{id}/archive?format=tar.zst"));
+    assert!(called.contains(&format!("{name}.zst")), "{called}");
+    let (_, tar) = download(&admin, &format!("/api/download/{name}"));
+    let (_, gz) = download(&admin, &format!("/api/download/{name}.gz"));
+    assert!(tar.len() > 3_000_000 && zst.len() < tar.len() && gz.len() < tar.len());
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("backup.tar.gz");
+    fs::write(&file, &gz).unwrap();
+    run("tar", &["-xzf", file.to_str().unwrap(), "-C", out.path().to_str().unwrap()]);
+    let unpacked = out.path().join(format!("{web}/volumes/{volume}/file"));
+    assert_eq!(fs::read_to_string(unpacked).unwrap(), "kept");
+    admin.get(&format!("/api/download/{name}?format=rar")).error(400);
+    admin.get("/api/download/nothing_20260101_000000_01234567.tar").error(404);
+    let other = second["backup_id"].as_str().unwrap();
+    let (called, both) =
+        download(&admin, &format!("/api/backups/archive?ids={id}&ids={other}&format=tar.gz"));
+    assert!(called.contains("2_backups_"), "{called}");
+    let log = admin.get("/api/audit-logs?operation_type=download_backup").expect(200);
+    assert_eq!(log["total"], 5, "{log}");
+
+    // What is there is not taken twice, and what is no backup is refused; nothing of either stays.
+    let answer = admin.upload(name, &zst);
+    assert!(answer.error(409).contains("in the vault already"));
+    assert!(admin.upload("x.tar", b"no backup").error(422).contains("can't be imported"));
+    assert!(admin.upload("x.tar", b"").error(400).contains("empty"));
+    assert_eq!(fs::read_dir(app.data().join("uploads")).unwrap().count(), 0);
+
+    // On another server, which allows no large files.
+    let mut away = App::start_with(Options::default().with("MONKEY_UPLOAD_LIMIT", "4MiB"));
+    away.expect_errors();
+    let there = away.admin();
+    assert!(there.upload(name, &tar).error(413).contains("MONKEY_UPLOAD_LIMIT"));
+    assert_eq!(fs::read_dir(away.data().join("uploads")).unwrap().count(), 0);
+    let cut = there.upload(name, &zst[..zst.len() - 100]).expect(202);
+    let cut = there.finished(cut["progress_id"].as_str().unwrap());
+    assert_eq!(cut["status"], "error", "{cut}");
+    assert_eq!(there.get("/api/backups").expect(200)["total"], 0);
+    let run = there.upload("both.tar.gz", &both).expect(202);
+    let run = there.finished(run["progress_id"].as_str().unwrap());
+    assert_eq!(run["status"], "complete", "{run}");
+    let list = there.get("/api/backups").expect(200);
+    assert_eq!((&list["total"], &list["backups"][0]["backup_type"]), (&json!(2), &json!("import")));
+    assert_eq!(fs::read_dir(away.data().join("uploads")).unwrap().count(), 0);
+
+    bench.docker(&["rm", "-f", &web]);
+    bench.docker(&["volume", "rm", &volume]);
+    let restored = there.restore(list["backups"][1]["id"].as_str().unwrap(), json!({}));
+    assert_eq!(restored["status"], "complete", "{restored}");
+    assert_eq!(bench.docker(&["exec", &web, "cat", "/data/file"]), "kept");
+    assert!(bench.docker(&["inspect", &web]).contains("TOKEN=secret"));
+}

@@ -93,7 +93,8 @@ fn a_schedule_made_on_its_page_backs_up_and_cleans_up() {
     let list = admin.get("/schedules").texts("tbody tr").join(" ");
     assert!(list.contains("1 complete; 1 old backup removed"), "{list}");
     let jobs = admin.get("/api/runs").expect(200);
-    let job = jobs["runs"].as_array().unwrap().iter().find(|run| run["backup_type"] == "scheduled").unwrap();
+    let jobs = jobs["runs"].as_array().unwrap();
+    let job = jobs.iter().find(|run| run["backup_type"] == "scheduled" && run["kind"] == "backup").unwrap();
     let page = admin.get(&format!("/jobs/{}", job["id"].as_str().unwrap()));
     assert!(page.text.contains("All jobs of this scheduled run"));
     assert!(page.texts("dt").contains(&"Changes in its own file system".to_owned()), "{}", page.text);

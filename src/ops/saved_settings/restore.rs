@@ -339,3 +339,7 @@ impl Apply<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "restore_tests.rs"]
+mod tests;

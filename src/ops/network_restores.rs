@@ -75,8 +75,10 @@ fn weigh(backup: &Value, all: &[Value], swarm: bool, options: &NetworkOptions) -
     if let Some(existing) = all.iter().find(|other| other["Name"] == name.as_str()) {
         conflict("name_conflict", name_taken(&name, &original.name, backup, existing));
     }
+    // What the network of that name has besides is in the way only as long as that network is.
+    let others = |other: &str| other != name;
     if !options.any_subnet
-        && let Some(other) = overlaps.first()
+        && let Some(other) = overlaps.iter().find(|other| others(&other.name))
     {
         conflict(
             "subnet_conflict",
@@ -90,7 +92,9 @@ fn weigh(backup: &Value, all: &[Value], swarm: bool, options: &NetworkOptions) -
         );
     }
     if let Some(bridge) = backup["Options"][BRIDGE].as_str()
-        && let Some(other) = all.iter().find(|other| other["Options"][BRIDGE] == bridge)
+        && let Some(other) = all
+            .iter()
+            .find(|other| other["Options"][BRIDGE] == bridge && other["Name"].as_str().is_some_and(others))
     {
         let other = other["Name"].as_str().unwrap_or_default();
         conflict(

@@ -82,10 +82,11 @@ pub async fn begin(app: &App, actor: &Actor, ids: &[ContainerRef], wish: Wish, b
     let items: Vec<_> =
         items.chain(unknown.iter().map(|(id, why)| Item::refused(id.as_str(), why.clone()))).collect();
     let id = app.batches.begin(wish.title(items.len()), back.to_owned(), items);
-    tokio::spawn(work(app.clone(), actor.clone(), id.clone(), all, chosen, wish));
+    app.tasks.spawn(work(app.clone(), actor.clone(), id.clone(), all, chosen, wish));
     Ok(id)
 }
 
+/// Each in its turn. When the server stops, the present one is brought to its end, so that the audit log tells it.
 async fn work(
     app: App,
     actor: Actor,
@@ -95,6 +96,9 @@ async fn work(
     wish: Wish,
 ) {
     for (place, container) in chosen.iter().enumerate() {
+        if app.shutdown.is_cancelled() {
+            break;
+        }
         app.batches.set(&batch, place, ItemState::Working, String::new(), None);
         let done = one(&app, &actor, &all, container, wish).await;
         if matches!(wish, Wish::Delete(_)) && done.is_ok() {

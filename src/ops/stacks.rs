@@ -244,7 +244,7 @@ where
     note(app, actor, operation, name, "started", None, details).await?;
     let work = work(batch.clone());
     let (app, actor, id, name) = (app.clone(), actor.clone(), batch.clone(), name.to_owned());
-    tokio::spawn(async move {
+    app.tasks.clone().spawn(async move {
         work.await;
         let failed = failures(&app, &id);
         let outcome = if failed.is_none() { "completed" } else { "error" };

@@ -73,7 +73,7 @@ impl Docker {
     pub async fn create_volume(&self, inspect: &Value, name: Option<&str>) -> Result<(), DockerError> {
         let name = name.or(inspect["Name"].as_str()).unwrap_or_default();
         if self.volume(name).await?.is_some() {
-            return Err(DockerError::Conflict(format!("the volume {name} exists already")));
+            return Err(DockerError::Conflict(format!("The volume {name} exists already.")));
         }
         let payload = json!({
             "Name": name,

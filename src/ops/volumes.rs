@@ -134,21 +134,24 @@ fn holds_own_data(volume: &VolumeSummary, data: &Path) -> bool {
     volume.data.as_deref().is_some_and(|path| path.starts_with(data) || data.starts_with(path))
 }
 
-/// Makes an empty volume.
+/// Makes a volume; what its driver is told may make it another one than an empty directory here.
 pub async fn create(
     app: &App,
     actor: &Actor,
     name: &VolumeName,
     driver: &str,
+    options: &BTreeMap<String, String>,
     labels: &BTreeMap<String, String>,
 ) -> Result<()> {
     if name.as_str().len() < 2 {
         return Err(AppError::field("name", "Docker wants two characters or more."));
     }
-    let wanted = json!({ "Driver": driver, "Labels": labels });
+    let wanted = json!({ "Driver": driver, "Options": options, "Labels": labels });
     let made = app.docker.create_volume(&wanted, Some(name.as_str())).await;
     let problem = made.as_ref().err().map(ToString::to_string);
-    record(app, actor, "volume_create", name.as_str(), problem, json!({ "driver": driver })).await?;
+    // Values may be secrets: the password of a network drive.
+    let details = json!({ "driver": driver, "options": options.keys().collect::<Vec<_>>() });
+    record(app, actor, "volume_create", name.as_str(), problem, details).await?;
     Ok(made?)
 }
 

@@ -3,6 +3,8 @@
 
 #![expect(clippy::disallowed_types, reason = "the one place that wraps them")]
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::{
@@ -13,7 +15,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{error::AppError, model::vault::Storage};
 
@@ -140,7 +142,7 @@ pub(super) fn storage(word: Option<&str>) -> Result<Option<Storage>, AppError> {
 
 /// A flag of a form (`on`, `true`, `1`) or of JSON.
 pub(super) fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    use serde::{Deserialize, de::Error};
+    use serde::de::Error;
     match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::Bool(value) => Ok(value),
         serde_json::Value::Null => Ok(false),
@@ -151,5 +153,52 @@ pub(super) fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
             other => Err(D::Error::custom(format!("“{other}” is neither true nor false"))),
         },
         _ => Err(D::Error::custom("expected true or false")),
+    }
+}
+
+/// Several names with values: a map, or the lines of a form, `name=value`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Pairs {
+    /// Of a script.
+    Map(BTreeMap<String, String>),
+    /// Of a form.
+    Lines(String),
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self::Lines(String::new())
+    }
+}
+
+impl Pairs {
+    /// As lines.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Lines(text) => text.clone(),
+            Self::Map(map) => {
+                let lines: Vec<_> = map.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                lines.join("\n")
+            }
+        }
+    }
+
+    /// As a map; `field` is where it was typed.
+    pub(super) fn map(&self, field: &str) -> Result<BTreeMap<String, String>, AppError> {
+        let text = match self {
+            Self::Map(map) => return Ok(map.clone()),
+            Self::Lines(text) => text,
+        };
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines
+            .map(|line| {
+                let (name, value) = line.split_once('=').unwrap_or((line, ""));
+                if name.trim().is_empty() {
+                    return Err(AppError::field(field, format!("“{line}” has no name. Write name=value.")));
+                }
+                Ok((name.trim().to_owned(), value.to_owned()))
+            })
+            .collect()
     }
 }

@@ -151,6 +151,20 @@ fn a_volume_is_made() {
     assert_eq!(made["name"], json!(name));
     assert!(bench.exists("volume", &name));
     assert!(admin.post("/api/volumes", &json!({ "name": name })).error(409).contains("exists already"));
+    // Without scripts the form comes back with what was typed.
+    let again = admin.submit("/volumes", &[("name", name.as_str()), ("options", "type=tmpfs\n=x")]);
+    assert_eq!((again.status, again.texts(".err").len()), (422, 1));
+    assert_eq!(again.attributes("[name=name]", "value"), [name.clone()]);
+    let drive = bench.name("drive");
+    let fields = [
+        ("name", drive.as_str()),
+        ("options", "type=tmpfs\ndevice=tmpfs\no=size=1m\n"),
+        ("labels", bench.label()),
+    ];
+    assert_eq!(admin.submit("/volumes", &fields).status, 303);
+    let options = bench.docker(&["volume", "inspect", "-f", "{{json .Options}}", &drive]);
+    let wanted = json!({ "type": "tmpfs", "device": "tmpfs", "o": "size=1m" });
+    assert_eq!(serde_json::from_str::<Value>(&options).unwrap(), wanted);
     admin.post("/api/volumes", &json!({ "name": "a/b" })).error(400);
     admin.post("/api/volumes", &json!({ "name": "x" })).error(400);
     admin.post("/api/volumes", &json!({})).error(400);

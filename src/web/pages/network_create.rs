@@ -15,7 +15,7 @@ use crate::{
     ops::{Actor, network_create},
     web::{
         client::Client,
-        input::{Input, flag},
+        input::{Input, Pairs, flag},
         shell::{Done, Nav, Screen, Shell, render},
     },
 };
@@ -71,49 +71,6 @@ pub(in crate::web) struct NewNetwork {
     attachable: bool,
     labels: Pairs,
     options: Pairs,
-}
-
-/// See [`NewNetwork`].
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Pairs {
-    Map(BTreeMap<String, String>),
-    Lines(String),
-}
-
-impl Default for Pairs {
-    fn default() -> Self {
-        Self::Lines(String::new())
-    }
-}
-
-impl Pairs {
-    fn text(&self) -> String {
-        match self {
-            Self::Lines(text) => text.clone(),
-            Self::Map(map) => {
-                let lines: Vec<_> = map.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                lines.join("\n")
-            }
-        }
-    }
-
-    fn map(&self, field: &str) -> Result<BTreeMap<String, String>> {
-        let text = match self {
-            Self::Map(map) => return Ok(map.clone()),
-            Self::Lines(text) => text,
-        };
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        lines
-            .map(|line| {
-                let (name, value) = line.split_once('=').unwrap_or((line, ""));
-                if name.trim().is_empty() {
-                    return Err(AppError::field(field, format!("“{line}” has no name. Write name=value.")));
-                }
-                Ok((name.trim().to_owned(), value.to_owned()))
-            })
-            .collect()
-    }
 }
 
 impl NewNetwork {

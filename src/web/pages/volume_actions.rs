@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::{
     web::{
         client::Client,
         format::filters,
-        input::{Input, Path},
+        input::{Input, Pairs, Path},
         shell::{Done, Nav, Screen, Shell, render},
     },
 };
@@ -27,6 +27,11 @@ const MOST: usize = 1000;
 #[derive(Template)]
 #[template(path = "volumes/new.html")]
 struct NewScreen {
+    form: NewVolume,
+    /// Field name to sentence.
+    problems: BTreeMap<String, String>,
+    /// What is wrong and is not about one field.
+    problem: Option<String>,
     dialog: bool,
 }
 
@@ -40,34 +45,67 @@ impl Screen for NewScreen {
     }
 }
 
+impl NewScreen {
+    fn wrong(&self, field: &str) -> Option<&String> {
+        self.problems.get(field)
+    }
+}
+
+/// A new volume. Labels and options are a map, or lines of `name=value`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct NewVolume {
+    name: String,
+    driver: String,
+    options: Pairs,
+    labels: Pairs,
+}
+
 /// `GET /volumes/-/new`.
 pub(in crate::web) async fn new(_: Actor, shell: Shell) -> Result<Response> {
-    let screen = NewScreen { dialog: shell.client == Client::Fragment };
+    let screen = NewScreen {
+        form: NewVolume { driver: "local".to_owned(), ..NewVolume::default() },
+        problems: BTreeMap::new(),
+        problem: None,
+        dialog: shell.client == Client::Fragment,
+    };
     shell.show(&screen, render, |_| Value::Null).await
 }
 
-/// A new volume.
-#[derive(Debug, Deserialize)]
-pub(in crate::web) struct NewVolume {
-    name: VolumeName,
-    #[serde(default)]
-    driver: String,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
+async fn make(app: &App, actor: &Actor, form: &NewVolume) -> Result<VolumeName> {
+    let name = form.name.trim().parse::<VolumeName>();
+    let name = name.map_err(|error| AppError::field("name", error.to_string()))?;
+    let driver = Some(form.driver.trim()).filter(|driver| !driver.is_empty()).unwrap_or("local");
+    let (options, labels) = (form.options.map("options")?, form.labels.map("labels")?);
+    volumes::create(app, actor, &name, driver, &options, &labels).await?;
+    Ok(name)
 }
 
-/// `POST /volumes` and `POST /api/volumes`.
+/// `POST /volumes` and `POST /api/volumes`: what is wrong comes back with the form.
 pub(in crate::web) async fn create(
     actor: Actor,
     shell: Shell,
     State(app): State<App>,
-    Input(new): Input<NewVolume>,
+    Input(form): Input<NewVolume>,
 ) -> Result<Response> {
-    let driver = if new.driver.is_empty() { "local" } else { new.driver.as_str() };
-    volumes::create(&app, &actor, &new.name, driver, &new.labels).await?;
-    let json = json!({ "success": true, "name": new.name });
-    let text = format!("The volume {} is made", new.name);
-    shell.done(Done::new(text, format!("/volumes?search={}", new.name), json).leaving())
+    let (status, problem, problems) = match make(&app, &actor, &form).await {
+        Ok(name) => {
+            let json = json!({ "success": true, "name": name });
+            let text = format!("The volume {name} is made");
+            return shell.done(Done::new(text, format!("/volumes?search={name}"), json).leaving());
+        }
+        Err(error) if shell.client == Client::Api => return Err(error),
+        Err(AppError::Invalid { message, fields }) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, fields.is_empty().then_some(message), fields)
+        }
+        Err(error) if error.status() < 500 => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::CONFLICT);
+            (status, Some(error.to_string()), BTreeMap::new())
+        }
+        Err(error) => return Err(error),
+    };
+    let dialog = shell.client == Client::Fragment;
+    shell.again(&NewScreen { form, problems, problem, dialog }, status).await
 }
 
 /// What will go.

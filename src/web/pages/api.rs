@@ -31,6 +31,9 @@ pub(in crate::web) async fn system_stats(_: Actor, State(app): State<App>) -> Re
     let vitals = dashboard::vitals(&app);
     let engine = dashboard::engine(&app).await;
     let mut body = json!(vitals);
+    // As the Flask application told them.
+    body["memory_used_mb"] = json!(vitals.memory_used_bytes / (1024 * 1024));
+    body["memory_total_mb"] = json!(vitals.memory_total_bytes / (1024 * 1024));
     body["docker_version"] = json!(engine.map(|engine| engine.version));
     json_response(StatusCode::OK, &body)
 }

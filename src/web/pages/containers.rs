@@ -281,7 +281,9 @@ fn screen(
     };
     let stacks = distinct(all.iter().filter_map(|c| c.stack_info.as_ref().map(|stack| stack.name.clone())));
     let networks = distinct(all.iter().flat_map(|container| container.networks.iter().cloned()));
-    let images = distinct(all.iter().map(|container| container.image.clone()));
+    // The one that is asked for may be named by its id.
+    let asked = Some(filter.image.clone()).filter(|image| !image.is_empty());
+    let images = distinct(all.iter().map(|container| container.image.clone()).chain(asked));
     let mut rows: Vec<Row> = all
         .into_iter()
         .filter(|container| filter.matches(container))

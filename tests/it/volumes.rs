@@ -154,7 +154,7 @@ fn a_volume_is_made() {
     // Without scripts the form comes back with what was typed.
     let again = admin.submit("/volumes", &[("name", name.as_str()), ("options", "type=tmpfs\n=x")]);
     assert_eq!((again.status, again.texts(".err").len()), (422, 1));
-    assert_eq!(again.attributes("[name=name]", "value"), [name.clone()]);
+    assert_eq!(again.attributes("[name=name]", "value"), std::slice::from_ref(&name));
     let drive = bench.name("drive");
     let fields = [
         ("name", drive.as_str()),

@@ -216,6 +216,11 @@ impl Config {
         self.data.join("uploads")
     }
 
+    /// `<data>/backups`, where the Flask application kept its archives.
+    pub fn flask_backups(&self) -> PathBuf {
+        self.data.join("backups")
+    }
+
     /// `<data>/vault`.
     pub fn local_vault(&self) -> PathBuf {
         self.data.join("vault")

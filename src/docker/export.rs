@@ -104,6 +104,30 @@ impl Docker {
     }
 }
 
+/// Unpacks what `docker save` wrote of one image into `dir/<sha256>` files; the image's configuration is the second part.
+/// Its id is that of the configuration.
+pub fn unpack_saved(saved: impl Read, dir: &Path) -> Result<(ImageRecord, Value), DockerError> {
+    make(dir)?;
+    let members = unpack_tar(saved, dir)?;
+    let blob = |path: &str| members.get(path).cloned().ok_or_else(|| broken(&format!("{path} is missing")));
+    let manifest = read_json(&dir.join(blob("manifest.json")?))?;
+    let image = &manifest[0];
+    let text = |list: &Value| -> Vec<String> {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let config = blob(image["Config"].as_str().unwrap_or_default())?;
+    let record = ImageRecord {
+        id: format!("sha256:{config}"),
+        tags: text(&image["RepoTags"]),
+        layers: text(&image["Layers"]).iter().map(|layer| blob(layer)).collect::<Result<_, _>>()?,
+        config,
+        flattened: false,
+    };
+    let settings = read_json(&dir.join(&record.config))?;
+    keep_only(dir, &record)?;
+    Ok((record, settings))
+}
+
 fn unpack_tar(reader: impl Read, dir: &Path) -> Result<HashMap<String, String>, DockerError> {
     let mut members: HashMap<String, String> = HashMap::new();
     let mut links = Vec::new();

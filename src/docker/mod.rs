@@ -36,6 +36,7 @@ pub use describe::{compose_file, docker_run_command};
 pub use error::DockerError;
 pub use events::EventStream;
 pub use exec::{Exec, ExecOptions, Input, Process, Program};
+pub use export::unpack_saved;
 pub use helpers::Leftover;
 pub use images::{Counts, Removed};
 pub use layer::{layer_path, same_layer_form};

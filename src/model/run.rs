@@ -274,8 +274,9 @@ pub struct CopyRequest {
 pub struct ImportRequest {
     /// The vault.
     pub storage: Storage,
-    /// The file's name in the directory of uploads. It goes when it was imported or could not be.
-    pub upload: String,
+    /// The file's name in the directory of uploads, from where it goes when it was imported or could not be; `None`: it
+    /// is among the Flask application's, and stays.
+    pub upload: Option<String>,
     /// The name it was given.
     pub name: String,
 }

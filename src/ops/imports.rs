@@ -1,4 +1,4 @@
-//! Uploaded files that become backups.
+//! Files that become backups: uploaded ones, and those that the Flask application left in the data directory.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    Actor, backups,
+    Actor, backup_run, backups,
     perform::{Job, Open, Problem, done},
     vaults,
 };
@@ -86,8 +86,8 @@ pub async fn receive<E: std::fmt::Display>(
 pub async fn request(app: &App, actor: &Actor, mut upload: Upload, storage: Option<Storage>) -> Result<Run> {
     let storage = storage.unwrap_or_else(|| app.vaults.chosen());
     let path = upload.path.clone().unwrap_or_default();
-    let header = check(app, &path, storage).await?;
-    let request = ImportRequest { storage, upload: upload.id.clone(), name: upload.name.clone() };
+    let header = check(app, &path, &upload.name, storage).await?;
+    let request = ImportRequest { storage, upload: Some(upload.id.clone()), name: upload.name.clone() };
     let run = backups::new_run(actor, header.meta.container, Request::Import(request));
     // From here on the run owns the file.
     upload.path = None;
@@ -95,10 +95,59 @@ pub async fn request(app: &App, actor: &Actor, mut upload: Upload, storage: Opti
     backups::enqueue(app, actor, run).await.inspect_err(|_| drop(std::fs::remove_file(deleted)))
 }
 
+/// A file that the Flask application left.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Archives and networks that the Flask application left in `<data>/backups`, by name.
+pub fn found(app: &App) -> Vec<Found> {
+    let files = std::fs::read_dir(app.config.flask_backups()).into_iter().flatten().flatten();
+    let mut found: Vec<Found> = files
+        .filter_map(|file| {
+            let name = file.file_name().into_string().ok()?;
+            let size = file.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
+            is_flask(&name).then_some(Found { name, size })
+        })
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// `<container>_<YYYYMMDD>_<HHMMSS>.tar.gz` or `network_<name>_<YYYYMMDD>_<HHMMSS>.json`.
+fn is_flask(name: &str) -> bool {
+    let network = name.strip_prefix("network_").and_then(|name| name.strip_suffix(".json"));
+    let Some(stem) = name.strip_suffix(".tar.gz").or(network) else { return false };
+    let mut parts = stem.rsplitn(3, '_');
+    let digits = |part: Option<&str>, length| {
+        part.is_some_and(|part| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let stamped = digits(parts.next(), 6) && digits(parts.next(), 8);
+    let of = parts.next().unwrap_or_default();
+    stamped && !of.is_empty() && of != "all_backups"
+}
+
+/// Asks for the import of one of [`found`].
+pub async fn request_found(app: &App, actor: &Actor, name: &str, storage: Option<Storage>) -> Result<Run> {
+    if !found(app).iter().any(|found| found.name == name) {
+        return Err(AppError::NotFound(format!("The archive “{name}”").into()));
+    }
+    let storage = storage.unwrap_or_else(|| app.vaults.chosen());
+    let header = check(app, &app.config.flask_backups().join(name), name, storage).await?;
+    let request = ImportRequest { storage, upload: None, name: name.to_owned() };
+    backups::enqueue(app, actor, backups::new_run(actor, header.meta.container, Request::Import(request)))
+        .await
+}
+
 /// What is in the file, unless it is in the vault already.
-async fn check(app: &App, path: &Path, storage: Storage) -> Result<Header> {
+async fn check(app: &App, path: &Path, name: &str, storage: Storage) -> Result<Header> {
     app.vault(storage)?;
-    let answer = app.ask_vault(storage, Task::Inspect { archive: path.to_owned() }).await?;
+    let answer =
+        app.ask_vault(storage, Task::Inspect { archive: path.to_owned(), name: name.to_owned() }).await?;
     let Answer::Archive(header) = answer else { return Err(vaults::unexpected().into()) };
     let all = app.db.read(db::backups::all).await?;
     // Of several backups in one file those that are there are passed over; one alone is a mistake to tell.
@@ -118,7 +167,9 @@ pub(super) async fn run(job: &Job, request: &ImportRequest) -> Result<Outcome, P
     let task = ImportTask { archive: archive.clone(), name: request.name.clone(), spool: spool.clone() };
     let heard = job.work_in(request.storage, Task::Import(task), &mut Open).await;
     let _ = std::fs::remove_dir_all(&spool);
-    let _ = std::fs::remove_file(&archive);
+    if request.upload.is_some() {
+        let _ = std::fs::remove_file(&archive);
+    }
     // Also after a failure: what was imported before it is there.
     let listed = vaults::refresh(&job.app, request.storage).await;
     let heard = heard.map_err(Problem::Worker)?;
@@ -127,8 +178,16 @@ pub(super) async fn run(job: &Job, request: &ImportRequest) -> Result<Outcome, P
     let Answer::Imported { backups, .. } = heard.answer else {
         return Err(Problem::Worker(vaults::unexpected()));
     };
+    if let ([backup], false) = (backups.as_slice(), warned) {
+        return Ok(backup_run::outcome(backup));
+    }
     let last = backups.last();
-    let state = if warned { State::CompleteWithWarnings } else { State::Complete };
+    let whole = backups.iter().all(|backup| backup.meta.state.is_good());
+    let state = match (whole, warned) {
+        (false, _) => State::Partial,
+        (true, true) => State::CompleteWithWarnings,
+        (true, false) => State::Complete,
+    };
     Ok(Outcome {
         backup_id: last.map(|backup| backup.id.clone()),
         backup_filename: last.map(crate::model::backup::Backup::filename),
@@ -138,7 +197,10 @@ pub(super) async fn run(job: &Job, request: &ImportRequest) -> Result<Outcome, P
 }
 
 fn path(app: &App, request: &ImportRequest) -> PathBuf {
-    app.config.uploads_dir().join(&request.upload)
+    match &request.upload {
+        Some(id) => app.config.uploads_dir().join(id),
+        None => app.config.flask_backups().join(&request.name),
+    }
 }
 
 /// Deletes uploads that nobody waits for: they broke off, or the program ended meanwhile. Called once, before runs begin.
@@ -156,4 +218,30 @@ pub async fn sweep(app: &App) -> Result<()> {
         let _ = std::fs::remove_file(file.path());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_flask;
+
+    #[test]
+    fn the_flask_applications_files_are_known_by_their_names() {
+        for name in [
+            "web_20261123_233326.tar.gz",
+            "scheduled_a_b_20261123_233326.tar.gz",
+            "network_n_20261123_233517.json",
+        ] {
+            assert!(is_flask(name), "{name}");
+        }
+        for name in [
+            "web_20261123_233326.tar.gz.json",
+            "web.tar.gz",
+            "_20261123_233326.tar.gz",
+            "all_backups_20261123_233326.tar.gz",
+            "settings_20261123_233326.json",
+            "web_2026112_233326.tar.gz",
+        ] {
+            assert!(!is_flask(name), "{name}");
+        }
+    }
 }

@@ -120,6 +120,7 @@ impl Vault {
             &[PathBuf::from(format!("/{name}"))],
         )?;
 
+        let snapshot = if plan.created.is_some() { of_another_time(snapshot) } else { snapshot };
         reporter.step(3, 3, "Writing the outcome");
         let backup = self.conclude(&repo, &last_snapshot, &snapshot, &meta(plan, &items), &index)?;
         let notes = items.iter().flat_map(|(_, record)| record.take_notes()).collect::<Vec<Note>>();
@@ -171,7 +172,19 @@ fn snapshot(plan: &BackupPlan, meta: &Meta) -> Result<SnapshotFile, VaultError> 
         .command(format!("container-monkey {}", plan.manifest.app_version))
         .description(text(meta)?)
         .tags(vec![tags]);
+    let options = match plan.created {
+        Some(created) => options.time(super::import::zoned(created)?),
+        None => options,
+    };
     Ok(options.to_snapshot()?)
+}
+
+/// rustic counts from the snapshot's time on, which is not when work on this one began.
+pub(super) fn of_another_time(mut snapshot: SnapshotFile) -> SnapshotFile {
+    if let Some(summary) = &mut snapshot.summary {
+        summary.total_duration = summary.backup_duration;
+    }
+    snapshot
 }
 
 pub(super) fn text(meta: &Meta) -> Result<String, VaultError> {
@@ -223,11 +236,18 @@ fn parts(
     .ok();
     parts.push(Part::Text(root.join(MANIFEST), node, Arc::new(manifest)));
 
-    let mut sources: Vec<_> = plan.sources.iter().collect();
-    sources.sort_by(|a, b| Path::new(&a.item).cmp(Path::new(&b.item)));
-    let mut made: Vec<PathBuf> = vec![root];
-    for source in sources {
+    let data = plan.sources.iter().map(|source| {
         let path = Path::new("/").join(&source.item);
+        (path.clone(), Part::Data(path, source.host_path.clone(), record(&source.item)))
+    });
+    let tars = plan.tars.iter().map(|(item, tar)| {
+        let path = Path::new("/").join(item);
+        (path.clone(), Part::Tar(path, tar.clone(), record(item)))
+    });
+    let mut sources: Vec<_> = data.chain(tars).collect();
+    sources.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut made: Vec<PathBuf> = vec![root];
+    for (path, part) in sources {
         // The directories above it, once each.
         let above: Vec<_> = path.ancestors().skip(1).filter(|above| above.components().count() > 2).collect();
         for above in above.into_iter().rev() {
@@ -236,7 +256,7 @@ fn parts(
                 made.push(above.to_owned());
             }
         }
-        parts.push(Part::Data(path, source.host_path.clone(), record(&source.item)));
+        parts.push(part);
     }
     Ok(parts)
 }
@@ -302,7 +322,6 @@ fn meta(plan: &BackupPlan, items: &[Tracked<'_>]) -> Meta {
     };
     let container = &plan.manifest.container;
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let has_image = !matches!(plan.image, ImageSource::None);
     Meta {
         format: plan.manifest.format,
         kind: plan.manifest.kind,
@@ -310,7 +329,11 @@ fn meta(plan: &BackupPlan, items: &[Tracked<'_>]) -> Meta {
         stack: stack(&plan.manifest),
         state,
         image: text(&container["Config"]["Image"]),
-        image_id: if has_image { text(&container["Image"]) } else { String::new() },
+        image_id: match &plan.image {
+            ImageSource::None => String::new(),
+            ImageSource::Spooled { record, .. } => record.id.clone(),
+            ImageSource::InVault { .. } => text(&container["Image"]),
+        },
         flattened: matches!(&plan.image, ImageSource::Spooled { record, .. } if record.flattened),
         files: items.iter().map(|(_, record)| record.files()).sum(),
         data_bytes: bytes(false),
@@ -338,6 +361,7 @@ fn outcome(plan: &BackupPlan, item: &Item, record: &Record) -> ItemOutcome {
         ItemKind::Image => !matches!(plan.image, ImageSource::None),
         ItemKind::Volume | ItemKind::Bind | ItemKind::Layer => {
             plan.sources.iter().any(|source| source.item == item.path)
+                || plan.tars.iter().any(|(path, _)| *path == item.path)
         }
     };
     let (state, message) = if let Some(why) = &item.left_out {

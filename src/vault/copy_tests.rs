@@ -14,7 +14,7 @@ use crate::{
         secret::Secret,
         vault::{Access, Location},
     },
-    vault::{BackupPlan, ImageSource, Source},
+    vault::{BackupPlan, Source},
 };
 
 #[derive(Default)]
@@ -77,13 +77,8 @@ pub(in crate::vault) fn back_up(
         ],
     };
     let plan = BackupPlan {
-        manifest,
-        trigger: Trigger::Manual,
-        note: String::new(),
-        schedule: None,
         sources: vec![Source { item: path, host_path: data }],
-        image: ImageSource::None,
-        failed: Vec::new(),
+        ..BackupPlan::new(manifest, Trigger::Manual)
     };
     let ear: Arc<dyn Reporter> = Arc::new(Ear::default());
     vault.backup(&plan, &ear).unwrap().backup

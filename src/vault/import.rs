@@ -6,15 +6,16 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
+use chrono::{DateTime, Utc};
 use rustic_core::{
     BackupOptions, ParentOptions, SnapshotOptions, StringList,
-    jiff::{Timestamp, tz::TimeZone},
+    jiff::{Timestamp, Zoned, tz::TimeZone},
     repofile::SnapshotFile,
 };
 
 use super::{
     TAG, Vault,
-    backup::{Bars, text},
+    backup::{Bars, of_another_time, text},
     error::VaultError,
     repository_with, settled, unpack,
     unpack::{Incoming, Message},
@@ -105,6 +106,7 @@ impl Vault {
             repo.delete_snapshots(&[snapshot.id])?;
             return Err(error);
         }
+        let snapshot = of_another_time(snapshot);
         reporter.step(2, 2, "Writing the outcome");
         self.conclude(&repo, &last_snapshot, &snapshot, &meta, &index)
     }
@@ -124,20 +126,25 @@ fn complete(snapshot: &SnapshotFile, entries: u64) -> Result<(), VaultError> {
     Err(VaultError::Archive(format!("of its {entries} files and folders only {stored} could be stored")))
 }
 
+/// A time as rustic has it.
+pub(super) fn zoned(time: DateTime<Utc>) -> Result<Zoned, VaultError> {
+    let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);
+    let stamp = Timestamp::new(time.timestamp(), nanos)
+        .map_err(|error| VaultError::Archive(format!("its time is not understood ({error})")))?;
+    Ok(stamp.to_zoned(TimeZone::UTC))
+}
+
 fn snapshot(header: &Header, meta: &Meta) -> Result<SnapshotFile, VaultError> {
     let mut tags = StringList::default();
     for tag in [TAG, Trigger::Import.as_str(), meta.kind.as_str()] {
         tags.add(tag.to_owned());
     }
-    let nanos = header.created.timestamp_subsec_nanos();
-    let time = Timestamp::new(header.created.timestamp(), i32::try_from(nanos).unwrap_or(0))
-        .map_err(|error| VaultError::Archive(format!("its time is not understood ({error})")))?;
     let options = SnapshotOptions::default()
         .label(meta.container.clone())
         .host(header.server_name.clone())
         .command(format!("container-monkey {}", env!("CARGO_PKG_VERSION")))
         .description(text(meta)?)
-        .time(time.to_zoned(TimeZone::UTC))
+        .time(zoned(header.created)?)
         .tags(vec![tags]);
     Ok(options.to_snapshot()?)
 }

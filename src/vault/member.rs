@@ -119,8 +119,27 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Understands an entry's header.
+    /// Understands an entry of an archive of ours.
     pub(super) fn of(entry: &Entry<'_, impl Read>, records: Records) -> Result<Self, String> {
+        Self::read(entry, records, plain)
+    }
+
+    /// Understands an entry of another program, whose names may begin with `./`; the top folder's is empty then.
+    pub(super) fn dotted(entry: &Entry<'_, impl Read>, records: Records) -> Result<Self, String> {
+        Self::read(entry, records, |path| {
+            let mut path = path;
+            while let Some(rest) = path.strip_prefix(b"./") {
+                path = rest;
+            }
+            if path.is_empty() || path == b"." { Some(PathBuf::new()) } else { plain(path) }
+        })
+    }
+
+    fn read(
+        entry: &Entry<'_, impl Read>,
+        records: Records,
+        plain: impl Fn(&[u8]) -> Option<PathBuf>,
+    ) -> Result<Self, String> {
         let header = entry.header();
         let odd = |error: std::io::Error| format!("it is damaged ({error})");
         let path = records.path.unwrap_or_else(|| entry.path_bytes().into_owned());
@@ -215,7 +234,7 @@ impl Member {
 }
 
 /// A number for a file with several names, from the first of them.
-fn group(path: &Path) -> u64 {
+pub(super) fn group(path: &Path) -> u64 {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(path.as_os_str().as_bytes());
     hash.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))

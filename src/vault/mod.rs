@@ -11,6 +11,7 @@ mod bucket;
 mod commit;
 mod copy;
 mod error;
+mod flask;
 mod image;
 mod import;
 mod list;
@@ -23,6 +24,7 @@ mod settings;
 mod source;
 mod stage;
 mod store;
+mod tar_data;
 mod unpack;
 mod verify;
 mod walk;
@@ -36,9 +38,11 @@ use std::{
 pub use browse::{Browser, Found};
 use bucket::Content;
 pub use bucket::probe;
+use chrono::{DateTime, Utc};
 pub use commit::resume_commit;
 pub use copy::CopyResult;
 pub use error::VaultError;
+pub use flask::Flask;
 pub use import::{Imported, archive_header};
 pub use restore_file::{FileResult, look_at_place, resume_file};
 use rustic_core::{
@@ -80,10 +84,31 @@ pub struct BackupPlan {
     pub schedule: Option<ScheduleId>,
     /// Where the data is.
     pub sources: Vec<Source>,
+    /// Data that comes out of another program's archive, by the item's path.
+    tars: Vec<(String, Arc<tar_data::TarData>)>,
+    /// When it was made, if that is not now.
+    created: Option<DateTime<Utc>>,
     /// Where the image is.
     pub image: ImageSource,
     /// Items that failed before: path and why.
     pub failed: Vec<(String, String)>,
+}
+
+impl BackupPlan {
+    /// A plan without data.
+    pub fn new(manifest: Manifest, trigger: Trigger) -> Self {
+        Self {
+            manifest,
+            trigger,
+            note: String::new(),
+            schedule: None,
+            sources: Vec::new(),
+            tars: Vec::new(),
+            created: None,
+            image: ImageSource::None,
+            failed: Vec::new(),
+        }
+    }
 }
 
 /// Data of one item.

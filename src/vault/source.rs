@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     fs::OpenOptions,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     sync::Arc,
@@ -18,7 +18,10 @@ use rustic_core::{
     ErrorKind, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult, repofile::Node,
 };
 
-use super::walk::{Record, Walk, shown, size};
+use super::{
+    tar_data::TarData,
+    walk::{Record, Walk, shown, size},
+};
 
 /// One stretch of the tree, in order.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ pub(super) enum Part {
     Known(PathBuf, Node, Arc<Record>),
     /// Files of the user.
     Data(PathBuf, PathBuf, Arc<Record>),
+    /// Files of the user, out of another program's archive.
+    Tar(PathBuf, Arc<TarData>, Arc<Record>),
 }
 
 /// The whole tree.
@@ -49,12 +54,13 @@ impl ReadSource for Source {
             Part::Directory(..) => 0,
             Part::Text(_, node, _) | Part::File(_, node, _, _) | Part::Known(_, node, _) => node.meta.size,
             Part::Data(_, host, _) => size(host),
+            Part::Tar(_, data, _) => data.size(),
         };
         Ok(Some(self.parts.iter().map(of).sum()))
     }
 
     fn entries(&self) -> Entries {
-        Entries { parts: self.parts.iter().cloned().collect(), walk: None }
+        Entries { parts: self.parts.iter().cloned().collect(), walk: None, tar: None }
     }
 }
 
@@ -62,6 +68,7 @@ impl ReadSource for Source {
 pub(super) struct Entries {
     parts: VecDeque<Part>,
     walk: Option<(Walk, Arc<Record>)>,
+    tar: Option<(PathBuf, Arc<TarData>, usize, Arc<Record>)>,
 }
 
 impl Iterator for Entries {
@@ -83,9 +90,16 @@ impl Iterator for Entries {
                     None => self.walk = None,
                 }
             }
+            if let Some(entry) = self.tar_entry() {
+                return Some(Ok(entry));
+            }
             let (path, node, open) = match self.parts.pop_front()? {
                 Part::Data(path, host, record) => {
                     self.walk = Some((Walk::new(path, host), record));
+                    continue;
+                }
+                Part::Tar(path, data, record) => {
+                    self.tar = Some((path, data, 0, record));
                     continue;
                 }
                 Part::Directory(path, node) => (path, node, None),
@@ -105,11 +119,39 @@ impl Iterator for Entries {
     }
 }
 
+impl Entries {
+    /// The next entry of the tar in hand.
+    fn tar_entry(&mut self) -> Option<ReadSourceEntry<Open>> {
+        let (root, data, next, record) = self.tar.as_mut()?;
+        let Some(entry) = data.entries.get(*next) else {
+            self.tar = None;
+            return None;
+        };
+        *next += 1;
+        record.count(entry.node.meta.size);
+        let top = entry.path.as_os_str().is_empty();
+        let path = if top { root.clone() } else { root.join(&entry.path) };
+        let mut node = entry.node.clone();
+        if top {
+            // It is called as its place in the backup.
+            node = Node::new_node(path.file_name().unwrap_or_default(), node.node_type, node.meta);
+        }
+        let open = entry.content.map(|(offset, size)| Open::Slice {
+            path: data.file.clone(),
+            offset,
+            size,
+            record: record.clone(),
+        });
+        Some(ReadSourceEntry { path, node, open })
+    }
+}
+
 /// How to read an entry.
 pub(super) enum Open {
     Text(Arc<Vec<u8>>),
     File { path: PathBuf, size: u64, record: Arc<Record> },
     Known(Arc<Record>),
+    Slice { path: PathBuf, offset: u64, size: u64, record: Arc<Record> },
 }
 
 impl ReadSourceOpen for Open {
@@ -122,6 +164,21 @@ impl ReadSourceOpen for Open {
                 let why = "The vault no longer has all of the image that an earlier backup saved. Verify the vault.";
                 record.fail(why.to_owned());
                 Err(RusticError::new(ErrorKind::InputOutput, why))
+            }
+            Self::Slice { path, offset, size, record } => {
+                let opened = std::fs::File::open(&path).and_then(|mut file| {
+                    file.seek(SeekFrom::Start(offset))?;
+                    Ok(file)
+                });
+                match opened {
+                    Ok(file) => {
+                        Ok(Reader::File { file: file.take(size), path, expected: size, read: 0, record })
+                    }
+                    Err(error) => {
+                        record.fail(format!("What was unpacked can't be read ({error})."));
+                        Err(RusticError::with_source(ErrorKind::InputOutput, "a file can't be opened", error))
+                    }
+                }
             }
             Self::File { path, size, record } => {
                 let opened = OpenOptions::new()
@@ -137,7 +194,10 @@ impl ReadSourceOpen for Open {
                     }
                 });
                 match file {
-                    Ok(file) => Ok(Reader::File { file, path, expected: size, read: 0, record }),
+                    Ok(file) => {
+                        // As long as it is; it may have grown.
+                        Ok(Reader::File { file: file.take(u64::MAX), path, expected: size, read: 0, record })
+                    }
                     Err(error) => {
                         let why = match error.kind() {
                             io::ErrorKind::NotFound => "it disappeared while it was read".to_owned(),
@@ -155,7 +215,7 @@ impl ReadSourceOpen for Open {
 /// Reads an entry and records what goes wrong.
 pub(super) enum Reader {
     Text(Arc<Vec<u8>>, usize),
-    File { file: std::fs::File, path: PathBuf, expected: u64, read: u64, record: Arc<Record> },
+    File { file: io::Take<std::fs::File>, path: PathBuf, expected: u64, read: u64, record: Arc<Record> },
 }
 
 impl Read for Reader {

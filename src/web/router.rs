@@ -39,6 +39,7 @@ pub(super) async fn router(app: &App) -> Result<Router> {
         .merge(notification_pages())
         .merge(settings_pages())
         .merge(mark_actions())
+        .merge(archive_pages())
         .merge(json_api())
         .route_layer(from_extractor_with_state::<Actor, App>(app.clone()));
     Ok(closed
@@ -118,15 +119,12 @@ fn pages() -> Router<App> {
         )
         .route("/vault", get(vault::list))
         .route("/vault/refresh", post(vault::refresh))
-        .route("/vault/archive", get(archives::several))
-        .route("/vault/upload", get(imports::form).post(imports::upload).layer(DefaultBodyLimit::disable()))
         .route("/vault/copies", post(copies::copy_many))
         .route("/vault/{id}", get(backups::show))
         .route("/vault/{id}/files", get(backup_files::browse))
         .route("/vault/{id}/file", get(backup_files::file))
         .route("/vault/{id}/image", get(backup_files::image))
         .route("/vault/{id}/download", get(backup_files::download))
-        .route("/vault/{id}/archive", get(archives::one))
         .route("/vault/{id}/copy", post(copies::copy))
         .route("/vault/{id}/delete", get(backups::confirm).post(backups::delete_form))
         .route("/vault/{id}/restore", get(restores::review).post(restores::start))
@@ -214,6 +212,19 @@ fn notification_pages() -> Router<App> {
             get(notifications::show).post(notifications::save).delete(notifications::delete),
         )
         .route("/api/notifications/{id}/test", post(notifications::test))
+}
+
+/// Backups as files, with their API.
+fn archive_pages() -> Router<App> {
+    Router::new()
+        .route("/vault/archive", get(archives::several))
+        .route("/vault/upload", get(imports::form).post(imports::upload).layer(DefaultBodyLimit::disable()))
+        .route("/vault/upload/found", post(imports::import_found))
+        .route("/vault/{id}/archive", get(archives::one))
+        .route("/api/backups/archive", get(archives::several))
+        .route("/api/download/{filename}", get(archives::by_name))
+        .route("/api/found-archives", get(imports::found).post(imports::import_found))
+        .route("/api/upload-backup", post(imports::upload).layer(DefaultBodyLimit::disable()))
 }
 
 /// With their API.
@@ -306,9 +317,6 @@ fn json_api() -> Router<App> {
         .route("/api/backup-progress/{id}", get(jobs::progress))
         .route("/api/backup-progress/{id}/cancel", post(job::cancel))
         .route("/api/backups", get(vault::list))
-        .route("/api/backups/archive", get(archives::several))
-        .route("/api/download/{filename}", get(archives::by_name))
-        .route("/api/upload-backup", post(imports::upload).layer(DefaultBodyLimit::disable()))
         .route("/api/backups/copy", post(copies::copy_many))
         .route("/api/backup/{id}/files", get(backup_files::browse))
         .route("/api/backup/{id}/file", get(backup_files::download))

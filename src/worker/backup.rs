@@ -44,21 +44,17 @@ pub(super) fn run(
     };
     context.report.step(2, STEPS, step);
     let sources = task.sources.iter();
-    let plan = BackupPlan {
-        manifest: task.manifest.clone(),
-        trigger: task.trigger,
-        note: task.note.clone(),
-        schedule: task.schedule.clone(),
-        sources: sources
-            .map(|(item, path)| {
-                // Links are not followed while reading, but the source itself may be one.
-                let host_path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-                Source { item: item.clone(), host_path }
-            })
-            .collect(),
-        image,
-        failed,
-    };
+    let mut plan = BackupPlan::new(task.manifest.clone(), task.trigger);
+    plan.note.clone_from(&task.note);
+    plan.schedule.clone_from(&task.schedule);
+    plan.sources = sources
+        .map(|(item, path)| {
+            // Links are not followed while reading, but the source itself may be one.
+            let host_path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            Source { item: item.clone(), host_path }
+        })
+        .collect();
+    (plan.image, plan.failed) = (image, failed);
     let result = vault.backup(&plan, &context.report);
     let _ = std::fs::remove_dir_all(&task.spool);
     let result = result?;

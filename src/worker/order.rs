@@ -95,6 +95,8 @@ pub enum Task {
     Inspect {
         /// The file.
         archive: PathBuf,
+        /// The name it was given.
+        name: String,
     },
     /// Bring the backups of such a file into the vault. Answer: [`Answer::Imported`].
     Import(ImportTask),

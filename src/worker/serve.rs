@@ -107,7 +107,7 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
             restore::make_paths(paths)?;
             return Ok(Answer::Done);
         }
-        (Task::Inspect { archive }, _) => return import::inspect(archive),
+        (Task::Inspect { archive, name }, _) => return import::inspect(archive, name),
         (Task::Resume { run, targets }, _) => return restore::resume(run, targets),
         (Task::LookAtPlace { to }, _) => return Ok(Answer::There(vault::look_at_place(to)?)),
         (Task::ResumeFile { run, to, finish }, _) => {

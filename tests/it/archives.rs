@@ -1,8 +1,8 @@
 //! Backups as files: downloaded, deleted, uploaded, restored.
 
-use std::{fs, io::Read};
+use std::{fs, io::Read, os::unix::fs::MetadataExt};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{App, Bench, Client, Options, run};
 
@@ -80,5 +80,64 @@ fn a_container_goes_through_a_file_to_another_server() {
     let restored = there.restore(list["backups"][1]["id"].as_str().unwrap(), json!({}));
     assert_eq!(restored["status"], "complete", "{restored}");
     assert_eq!(bench.docker(&["exec", &web, "cat", "/data/file"]), "kept");
+    assert!(bench.docker(&["inspect", &web]).contains("TOKEN=secret"));
+}
+
+/// As the Flask application packs a container; returns the file's name.
+fn flask(bench: &Bench, app: &App, container: &str, volume: &str) -> String {
+    let work = tempfile::tempdir().unwrap();
+    let (path, at) = (work.path(), work.path().to_str().unwrap());
+    let inspect: Value = serde_json::from_str(&bench.docker(&["inspect", container])).unwrap();
+    let image = inspect[0]["Config"]["Image"].as_str().unwrap();
+    fs::write(path.join("container_config.json"), inspect[0].to_string()).unwrap();
+    let metadata = json!({ "container_name": container, "backup_date": "2026-11-23T23:34:00.071811" });
+    fs::write(path.join("backup_metadata.json"), metadata.to_string()).unwrap();
+    bench.docker(&["save", "-o", path.join("image.tar").to_str().unwrap(), image]);
+    fs::create_dir(path.join("volumes")).unwrap();
+    let data = path.join(format!("volumes/{volume}_data.tar.gz"));
+    run("tar", &["-czf", data.to_str().unwrap(), "-C", bench.path(volume).to_str().unwrap(), "."]);
+    let name = format!("{container}_20261123_233326.tar.gz");
+    let folder = app.data().join("backups");
+    fs::create_dir_all(&folder).unwrap();
+    run("tar", &["-czf", folder.join(&name).to_str().unwrap(), "-C", at, "."]);
+    name
+}
+
+#[test]
+fn what_the_flask_application_left_is_imported_and_restored() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let volume = bench.volume("data");
+    fs::write(bench.path(&volume).join("file"), "kept").unwrap();
+    std::os::unix::fs::chown(bench.path(&volume).join("file"), Some(70_001), Some(999)).unwrap();
+    let web = bench.run("web", &["-v", &format!("{volume}:/data"), "-e", "TOKEN=secret"], &[]);
+    let name = flask(&bench, &app, &web, &volume);
+    fs::write(app.data().join("backups/settings.json"), "{}").unwrap();
+
+    let page = admin.get("/vault/upload");
+    assert_eq!(page.attributes("[name=names]", "value"), std::slice::from_ref(&name));
+    assert!(
+        admin
+            .post("/api/found-archives", &json!({ "names": ["../config/vault.key"] }))
+            .error(404)
+            .contains("archive")
+    );
+    let queued = admin.follow(&admin.submit("/vault/upload/found", &[("names", name.as_str())]));
+    assert_eq!(queued.status, 200);
+    let runs = admin.get("/api/runs").expect(200);
+    let run = admin.finished(runs["runs"][0]["progress_id"].as_str().unwrap());
+    assert_eq!(run["status"], "complete", "{run}");
+    let again = admin.post("/api/found-archives", &json!({ "names": [name] }));
+    assert!(again.error(409).contains("in the vault already"));
+    assert!(app.data().join("backups").join(&name).exists(), "it stays");
+
+    bench.docker(&["rm", "-f", &web]);
+    bench.docker(&["volume", "rm", &volume]);
+    let restored = admin.restore(run["backup_id"].as_str().unwrap(), json!({}));
+    assert_eq!(restored["status"], "complete", "{restored}");
+    assert_eq!(bench.docker(&["exec", &web, "cat", "/data/file"]), "kept");
+    let meta = fs::metadata(bench.path(&volume).join("file")).unwrap();
+    assert_eq!((meta.uid(), meta.gid()), (70_001, 999));
     assert!(bench.docker(&["inspect", &web]).contains("TOKEN=secret"));
 }

@@ -18,7 +18,8 @@ use crate::{
     vaults,
     web::{
         client::Client,
-        input::storage,
+        format::filters,
+        input::{Input, storage},
         shell::{Done, Nav, Screen, Shell, json_response, render},
     },
 };
@@ -29,6 +30,8 @@ struct UploadScreen {
     storages: Vec<Storage>,
     chosen: Storage,
     limit: Option<String>,
+    /// What the Flask application left.
+    found: Vec<imports::Found>,
     /// What became of each file that was sent: its name, the job, or why there is none.
     told: Vec<(String, std::result::Result<String, String>)>,
 }
@@ -49,6 +52,7 @@ fn screen(app: &App) -> UploadScreen {
         storages: Storage::ALL.into_iter().filter(there).collect(),
         chosen: app.vaults.chosen(),
         limit: app.config.upload_limit.map(|limit| human::size(limit.0)),
+        found: imports::found(app),
         told: Vec::new(),
     }
 }
@@ -84,6 +88,36 @@ pub(in crate::web) async fn upload(
                 break;
             }
         }
+    }
+    answer(&app, &shell, told).await
+}
+
+/// `GET /api/found-archives`: what the Flask application left.
+pub(in crate::web) async fn found(_: Actor, State(app): State<App>) -> Result<Response> {
+    Ok(json_response(StatusCode::OK, &json!({ "archives": imports::found(&app) })))
+}
+
+/// Which of them.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Chosen {
+    #[serde(alias = "name")]
+    names: Vec<String>,
+    storage: Option<String>,
+}
+
+/// `POST /vault/upload/found` and `POST /api/found-archives`.
+pub(in crate::web) async fn import_found(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Input(chosen): Input<Chosen>,
+) -> Result<Response> {
+    let target = storage(chosen.storage.as_deref())?;
+    let mut told = Vec::new();
+    for name in chosen.names {
+        let run = imports::request_found(&app, &actor, &name, target).await;
+        told.push((name, run));
     }
     answer(&app, &shell, told).await
 }

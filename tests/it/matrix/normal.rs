@@ -71,6 +71,10 @@ pub(super) fn container(inspect: &Value, known: &Known) -> Value {
     let networks = all["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
     let networks: Map<String, Value> =
         networks.map(|(name, endpoint)| (name.clone(), self::endpoint(endpoint, &own, mac))).collect();
+    // The engine tells them in another order each time it is asked.
+    if let Some(links) = all["HostConfig"]["Links"].as_array_mut() {
+        links.sort_by_key(Value::to_string);
+    }
     // A container may be named by its id here, and then has another one.
     for entry in all["HostConfig"]["VolumesFrom"].as_array_mut().into_iter().flatten() {
         *entry = json!(entry.as_str().unwrap().replace("<id of ", "").replace('>', ""));

@@ -52,6 +52,8 @@
       }
       done(ok);
     };
+    const limit = Number(form.dataset.limit || Infinity);
+    if (file.size > limit) { end(false, `It is larger than ${size(limit)}, the most that may be uploaded here.`); return; }
     request.upload.onprogress = (e) => {
       const seconds = (performance.now() - began) / 1000;
       const rate = e.loaded / Math.max(seconds, 0.1);

@@ -67,6 +67,7 @@ pub async fn receive<E: std::fmt::Display>(
             piece.map_err(|error| AppError::invalid(format!("The upload of {name} broke off: {error}.")))?;
         size += piece.len() as u64;
         if size > limit {
+            hear_out(&mut bytes).await;
             return Err(AppError::TooLarge(format!(
                 "{name} is larger than {}, the most that may be uploaded here (MONKEY_UPLOAD_LIMIT).",
                 human::size(limit)
@@ -80,6 +81,19 @@ pub async fn receive<E: std::fmt::Display>(
         return Err(AppError::field("file", "Choose a file: this one is empty.".to_owned()));
     }
     Ok(upload)
+}
+
+/// How much of a file that is too large is read, bytes: a client that is cut off while it sends may never hear why.
+const HEARD_OUT: usize = 64 * 1024 * 1024;
+
+async fn hear_out<E>(bytes: &mut (impl Stream<Item = std::result::Result<bytes::Bytes, E>> + Unpin)) {
+    let mut heard = 0;
+    while let Some(Ok(piece)) = bytes.next().await {
+        heard += piece.len();
+        if heard > HEARD_OUT {
+            return;
+        }
+    }
 }
 
 /// Asks for the import of an uploaded file.

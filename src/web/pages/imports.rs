@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     error::{AppError, Result},
-    model::{human, run::Run, vault::Storage},
+    model::{run::Run, vault::Storage},
     ops::{Actor, imports},
     vaults,
     web::{
@@ -29,7 +29,8 @@ use crate::{
 struct UploadScreen {
     storages: Vec<Storage>,
     chosen: Storage,
-    limit: Option<String>,
+    /// Bytes.
+    limit: Option<u64>,
     /// What the Flask application left.
     found: Vec<imports::Found>,
     /// What became of each file that was sent: its name, the job, or why there is none.
@@ -51,7 +52,7 @@ fn screen(app: &App) -> UploadScreen {
     UploadScreen {
         storages: Storage::ALL.into_iter().filter(there).collect(),
         chosen: app.vaults.chosen(),
-        limit: app.config.upload_limit.map(|limit| human::size(limit.0)),
+        limit: app.config.upload_limit.map(|limit| limit.0),
         found: imports::found(app),
         told: Vec::new(),
     }

@@ -129,6 +129,59 @@ impl Run {
         }
     }
 
+    /// How it ended, in one line for people; empty while it has not ended.
+    pub fn headline(&self) -> String {
+        let what = self.what();
+        let (done, partly, undone) = match self.kind {
+            Kind::Backup => (
+                format!("{what} is backed up"),
+                format!("Only a part of {what} is backed up"),
+                format!("{what} could not be backed up"),
+            ),
+            Kind::Restore => (
+                format!("{what} is back"),
+                format!("Only a part of {what} is back"),
+                format!("{what} could not be restored"),
+            ),
+            Kind::Redeploy => (
+                format!("{what} was made again"),
+                format!("Only a part of {what} was made again"),
+                format!("{what} could not be redeployed"),
+            ),
+            Kind::Prune => (
+                "The vault is cleaned up".to_owned(),
+                "The vault is cleaned up in part".to_owned(),
+                "The vault could not be cleaned up".to_owned(),
+            ),
+            Kind::Copy => (
+                "All of it is in the other vault".to_owned(),
+                "Only a part is in the other vault".to_owned(),
+                "Nothing could be copied".to_owned(),
+            ),
+            // What is damaged fails it.
+            Kind::Verify => (
+                "Nothing is damaged".to_owned(),
+                "Only a part could be verified".to_owned(),
+                "The verification found damage, or could not be done".to_owned(),
+            ),
+            Kind::Import => (
+                format!("{what} is imported"),
+                format!("What is imported of {what} is only a part"),
+                format!("{what} could not be imported"),
+            ),
+        };
+        match self.state {
+            State::Queued | State::Running => String::new(),
+            State::Complete => done,
+            State::CompleteWithWarnings => format!("{done}, with warnings"),
+            State::Partial => partly,
+            State::Failed => undone,
+            State::Cancelled => {
+                "Cancelled. What it had begun was taken back; earlier backups are untouched".to_owned()
+            }
+        }
+    }
+
     /// Whether it is about a network, not a container.
     pub const fn is_of_network(&self) -> bool {
         matches!(self.request, Request::NetworkBackup(_) | Request::NetworkRestore(_))

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     Actor, backups,
+    perform::Job,
     upkeep::{self, prune},
     vaults,
 };
@@ -18,6 +19,7 @@ use crate::{
         backup_list::Deleted,
         batch::{Item, ItemState},
         names::{BackupRef, RunId},
+        progress::Level,
         vault::Storage,
     },
     vaults::State,
@@ -275,21 +277,44 @@ pub async fn undelete(app: &App, actor: &Actor, ids: &[BackupRef]) -> Result<Vec
                 && (deleted.backup.id == name || deleted.backup.filename() == name)
         };
         let backup = all.iter().find(meant).ok_or_else(gone)?.backup.clone();
-        let _alone = app.vaults.of(backup.storage).catalog.lock().await;
-        let by = actor.clone();
-        let found = app
-            .db
-            .write(move |c| {
-                let found = db::deleted_backups::give_back(c, backup.storage, &backup.id)?;
-                if let Some(backup) = &found {
-                    record(c, &by, "undelete_backup", backup, None, None)?;
-                }
-                Ok(found)
-            })
-            .await?;
-        back.push(found.ok_or_else(gone)?);
+        back.push(give_back(app, actor, backup).await?.ok_or_else(gone)?);
     }
     Ok(back)
+}
+
+/// Brings a deleted one back; `None` when its time is over.
+async fn give_back(app: &App, actor: &Actor, backup: Backup) -> Result<Option<Backup>> {
+    let _alone = app.vaults.of(backup.storage).catalog.lock().await;
+    let by = actor.clone();
+    let found = app
+        .db
+        .write(move |c| {
+            let found = db::deleted_backups::give_back(c, backup.storage, &backup.id)?;
+            if let Some(backup) = &found {
+                record(c, &by, "undelete_backup", backup, None, None)?;
+            }
+            Ok(found)
+        })
+        .await?;
+    Ok(found)
+}
+
+/// Brings those deleted backups of a vault back that a run would have brought there, and tells it in the run's log.
+pub(super) async fn keep(job: &Job, storage: Storage, meant: impl Fn(&Backup) -> bool) -> Result<()> {
+    let all = job.app.db.read(db::deleted_backups::all).await?;
+    let deleted = all.into_iter().map(|deleted| deleted.backup);
+    let run = &job.run;
+    let actor = Actor { id: 0, name: run.requested_by.clone(), address: run.address.clone() };
+    for backup in deleted.filter(|backup| backup.storage == storage && meant(backup)) {
+        let name = backup.filename();
+        if give_back(&job.app, &actor, backup).await?.is_none() {
+            return Err(AppError::Conflict(format!(
+                "{name} had been deleted and left the vault just now. Do this again."
+            )));
+        }
+        job.note(Level::Info, format!("{name} had been deleted. It is back in the list.")).await?;
+    }
+    Ok(())
 }
 
 /// Removes deleted backups from the vaults whose time is over. A vault that can't be used keeps them until it can.

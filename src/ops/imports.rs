@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    Actor, backup_run, backups,
+    Actor, backup_run, backups, deletions,
     perform::{Job, Open, Problem, done},
     vaults,
 };
@@ -189,9 +189,11 @@ pub(super) async fn run(job: &Job, request: &ImportRequest) -> Result<Outcome, P
     let heard = heard.map_err(Problem::Worker)?;
     listed.map_err(Problem::Worker)?;
     let warned = heard.warned;
-    let Answer::Imported { backups, .. } = heard.answer else {
+    let Answer::Imported { backups, known } = heard.answer else {
         return Err(Problem::Worker(vaults::unexpected()));
     };
+    // What somebody deleted is in the vault for a while: who brings it again wants it back.
+    deletions::keep(job, request.storage, |backup| known.contains(&backup.id)).await?;
     if let ([backup], false) = (backups.as_slice(), warned) {
         return Ok(backup_run::outcome(backup));
     }

@@ -413,7 +413,7 @@ impl Vault {
         for note in result.notes {
             reporter.note(note);
         }
-        Ok(Imported { backups: vec![result.backup], known: 0 })
+        Ok(Imported { backups: vec![result.backup], known: Vec::new() })
     }
 }
 

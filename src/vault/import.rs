@@ -31,8 +31,8 @@ use crate::model::{
 pub struct Imported {
     /// Backups that are in the vault now and were not before.
     pub backups: Vec<Backup>,
-    /// So many in the archive were in the vault already.
-    pub known: u64,
+    /// Ids of those in the archive that were in the vault already.
+    pub known: Vec<String>,
 }
 
 /// What the first backup in an archive of ours is; `None` when it is another kind of file.
@@ -65,7 +65,7 @@ impl Vault {
                     if let Some(known) = there.iter().find(|backup| header.is_of(backup)) {
                         let text = format!("{} is in the vault already.", known.filename());
                         reporter.note(Note { level: Level::Info, text });
-                        imported.known += 1;
+                        imported.known.push(known.id.clone());
                         rustic_core::ReadSource::entries(&incoming).for_each(drop);
                         incoming.outcome()?;
                         continue;

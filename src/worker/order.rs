@@ -391,8 +391,8 @@ pub enum Answer {
     Imported {
         /// Backups that are in the vault now and were not before.
         backups: Vec<Backup>,
-        /// So many in the file were in the vault already.
-        known: u64,
+        /// Ids of those in the file that were in the vault already.
+        known: Vec<String>,
     },
     /// What was found of backups.
     Verified(Verified),

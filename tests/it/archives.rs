@@ -75,6 +75,17 @@ fn a_container_goes_through_a_file_to_another_server() {
     assert_eq!((&list["total"], &list["backups"][0]["backup_type"]), (&json!(2), &json!("import")));
     assert_eq!(fs::read_dir(away.data().join("uploads")).unwrap().count(), 0);
 
+    // One that was deleted is still in the vault for a while; who uploads it again has it back.
+    let deleted = list["backups"][0]["id"].as_str().unwrap();
+    there.delete(&format!("/api/backup/{deleted}")).expect(200);
+    assert_eq!(there.get("/api/backups").expect(200)["total"], 1);
+    let run = there.upload("both.tar.gz", &both).expect(202);
+    let run = there.finished(run["progress_id"].as_str().unwrap());
+    assert_eq!(run["status"], "complete", "{run}");
+    assert!(run["log"].to_string().contains("had been deleted"), "{run}");
+    assert_eq!(there.get("/api/backups").expect(200)["total"], 2);
+    assert_eq!(there.get("/api/backups/deleted").expect(200)["total"], 0);
+
     bench.docker(&["rm", "-f", &web]);
     bench.docker(&["volume", "rm", &volume]);
     let restored = there.restore(list["backups"][1]["id"].as_str().unwrap(), json!({}));

@@ -232,14 +232,19 @@ fn a_container_moves_to_a_blank_machine_with_the_recovery_kit() {
     bucket.connect(&app, &json!({ "storage_type": "local" }));
     let backup = admin.back_up(&web);
     let id = backup["backup_id"].as_str().unwrap();
-    // Into the bucket, by hand; once is enough.
-    for _ in 0..2 {
+    // Into the bucket, by hand; once is enough, also while a deleted copy can still be brought back.
+    for again in 0..3 {
         let copy = admin.post(&format!("/api/backup/{id}/copy"), &json!({})).expect(202);
         let copy = admin.finished(copy["progress_id"].as_str().unwrap());
         assert_eq!(copy["status"], "complete", "{copy}");
+        let list = admin.get("/api/backups?storage=s3").expect(200);
+        assert_eq!(list["total"], 1, "{list}");
+        if again == 1 {
+            let there = list["backups"][0]["id"].as_str().unwrap();
+            admin.delete(&format!("/api/backup/s3:{there}")).expect(200);
+            assert_eq!(admin.get("/api/backups?storage=s3").expect(200)["total"], 0);
+        }
     }
-    let list = admin.get("/api/backups?storage=s3").expect(200);
-    assert_eq!(list["total"], 1, "{list}");
     let receiver = Receiver::start();
     let schedule = set_up(&admin, &receiver, &web);
     bucket.restic(&key(&app), &["check", "--read-data"]);

@@ -12,7 +12,7 @@ use super::{
 use crate::model::{
     names::{RunId, ScheduleRunId},
     progress::{Level, Note},
-    run::{Journal, Outcome, Run, State},
+    run::{Journal, Kind, Outcome, Run, State},
 };
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -121,6 +121,16 @@ pub fn in_states(connection: &mut Connection, states: &[State]) -> Result<Vec<Ru
     let words: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
     let rows = runs::table
         .filter(runs::state.eq_any(words))
+        .order(runs::id)
+        .select(Row::as_select())
+        .load(connection)?;
+    rows.into_iter().map(Row::run).collect()
+}
+
+/// All of a kind, oldest first.
+pub fn of_kind(connection: &mut Connection, kind: Kind) -> Result<Vec<Run>, DbError> {
+    let rows = runs::table
+        .filter(runs::kind.eq(kind.to_string()))
         .order(runs::id)
         .select(Row::as_select())
         .load(connection)?;

@@ -73,10 +73,13 @@ pub(super) async fn run(job: &Job, request: &CopyRequest) -> Result<Outcome, Pro
         return Ok(done(State::Complete));
     }
     let wanted = job.app.db.read(db::backups::all).await?;
-    let wanted: Vec<Backup> =
-        wanted.into_iter().filter(|backup| backup.storage == request.from && ids.contains(&backup.id)).collect();
+    let wanted: Vec<Backup> = wanted
+        .into_iter()
+        .filter(|backup| backup.storage == request.from && ids.contains(&backup.id))
+        .collect();
     // A copy that somebody deleted is still there for a while, and the worker would make no other.
-    deletions::keep(job, request.to, |deleted| wanted.iter().any(|backup| deleted.is_copy_of(backup))).await?;
+    deletions::keep(job, request.to, |deleted| wanted.iter().any(|backup| deleted.is_copy_of(backup)))
+        .await?;
     let to = Box::new(job.app.vault(request.to)?);
     let heard = job.work_in(request.from, Task::Copy { backups: ids, to }, &mut Open).await;
     // Also after a failure: what was copied before it is there.

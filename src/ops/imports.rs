@@ -19,8 +19,9 @@ use crate::{
     error::{AppError, Result},
     model::{
         archive::Header,
+        backup::Backup,
         human,
-        run::{ImportRequest, Outcome, Request, Run, State},
+        run::{ImportRequest, Kind, Outcome, Request, Run, State},
         vault::Storage,
     },
     worker::order::{Answer, ImportTask, Task},
@@ -116,16 +117,40 @@ pub struct Found {
     pub name: String,
     /// Bytes.
     pub size: u64,
+    /// What finds the backup that was made of it, as long as that is in a vault.
+    pub imported: Option<String>,
 }
 
 /// Archives and networks that the Flask application left in `<data>/backups`, by name.
-pub fn found(app: &App) -> Vec<Found> {
+pub async fn found(app: &App) -> Result<Vec<Found>> {
+    let mut found = files(app);
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let (runs, backups) =
+        app.db.read(|c| Ok((db::runs::of_kind(c, Kind::Import)?, db::backups::all(c)?))).await?;
+    for run in &runs {
+        let Request::Import(request) = &run.request else { continue };
+        let Some(file) = found.iter_mut().find(|file| file.name == request.name) else { continue };
+        let made = |backup: &&Backup| {
+            backup.storage == request.storage && run.backup_id.as_deref() == Some(backup.id.as_str())
+        };
+        if request.upload.is_none()
+            && let Some(backup) = backups.iter().find(made)
+        {
+            file.imported = Some(backup.reference());
+        }
+    }
+    Ok(found)
+}
+
+fn files(app: &App) -> Vec<Found> {
     let files = std::fs::read_dir(app.config.flask_backups()).into_iter().flatten().flatten();
     let mut found: Vec<Found> = files
         .filter_map(|file| {
             let name = file.file_name().into_string().ok()?;
             let size = file.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
-            is_flask(&name).then_some(Found { name, size })
+            is_flask(&name).then_some(Found { name, size, imported: None })
         })
         .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -147,7 +172,7 @@ fn is_flask(name: &str) -> bool {
 
 /// Asks for the import of one of [`found`].
 pub async fn request_found(app: &App, actor: &Actor, name: &str, storage: Option<Storage>) -> Result<Run> {
-    if !found(app).iter().any(|found| found.name == name) {
+    if !files(app).iter().any(|found| found.name == name) {
         return Err(AppError::NotFound(format!("The archive “{name}”").into()));
     }
     let storage = storage.unwrap_or_else(|| app.vaults.chosen());
@@ -206,7 +231,7 @@ pub(super) async fn run(job: &Job, request: &ImportRequest) -> Result<Outcome, P
     };
     Ok(Outcome {
         backup_id: last.map(|backup| backup.id.clone()),
-        backup_filename: last.map(crate::model::backup::Backup::filename),
+        backup_filename: last.map(Backup::filename),
         bytes: backups.iter().map(|backup| backup.size).sum(),
         ..done(state)
     })

@@ -141,6 +141,12 @@ fn what_the_flask_application_left_is_imported_and_restored() {
     assert_eq!(run["status"], "complete", "{run}");
     let again = admin.post("/api/found-archives", &json!({ "names": [name] }));
     assert!(again.error(409).contains("in the vault already"));
+    let offered = admin.get("/api/found-archives").expect(200);
+    assert_eq!(offered["archives"][0]["imported"], run["backup_id"], "{offered}");
+    let page = admin.get("/vault/upload");
+    let backup = format!("/vault/{}", run["backup_id"].as_str().unwrap());
+    assert!(page.attributes("fieldset a", "href").contains(&backup));
+    assert!(page.attributes("[name=names]", "checked").is_empty(), "it is not offered again");
     assert!(app.data().join("backups").join(&name).exists(), "it stays");
 
     bench.docker(&["rm", "-f", &web]);

@@ -37,6 +37,13 @@ struct UploadScreen {
     told: Vec<(String, std::result::Result<String, String>)>,
 }
 
+impl UploadScreen {
+    /// Whether one of those that were left can still be imported.
+    fn has_new(&self) -> bool {
+        self.found.iter().any(|file| file.imported.is_none())
+    }
+}
+
 impl Screen for UploadScreen {
     fn title(&self) -> Cow<'_, str> {
         "Upload backups".into()
@@ -47,20 +54,20 @@ impl Screen for UploadScreen {
     }
 }
 
-fn screen(app: &App) -> UploadScreen {
+async fn screen(app: &App) -> Result<UploadScreen> {
     let there = |storage: &Storage| app.vaults.of(*storage).state() != vaults::State::Absent;
-    UploadScreen {
+    Ok(UploadScreen {
         storages: Storage::ALL.into_iter().filter(there).collect(),
         chosen: app.vaults.chosen(),
         limit: app.config.upload_limit.map(|limit| limit.0),
-        found: imports::found(app),
+        found: imports::found(app).await?,
         told: Vec::new(),
-    }
+    })
 }
 
 /// `GET /vault/upload`.
 pub(in crate::web) async fn form(_: Actor, shell: Shell, State(app): State<App>) -> Result<Response> {
-    shell.show(&screen(&app), render, |_| Value::Null).await
+    shell.show(&screen(&app).await?, render, |_| Value::Null).await
 }
 
 /// `POST /vault/upload` and `POST /api/upload-backup`: a form with one or more files and, before them, the storage.
@@ -95,7 +102,7 @@ pub(in crate::web) async fn upload(
 
 /// `GET /api/found-archives`: what the Flask application left.
 pub(in crate::web) async fn found(_: Actor, State(app): State<App>) -> Result<Response> {
-    Ok(json_response(StatusCode::OK, &json!({ "archives": imports::found(&app) })))
+    Ok(json_response(StatusCode::OK, &json!({ "archives": imports::found(&app).await? })))
 }
 
 /// Which of them.
@@ -157,7 +164,8 @@ async fn answer(app: &App, shell: &Shell, mut told: Vec<(String, Result<Run>)>) 
             .collect();
         return Ok(json_response(StatusCode::ACCEPTED, &json!({ "success": false, "runs": rows })));
     }
-    let mut answer = shell.show(&UploadScreen { told, ..screen(app) }, render, |_| Value::Null).await?;
+    let mut answer =
+        shell.show(&UploadScreen { told, ..screen(app).await? }, render, |_| Value::Null).await?;
     *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(answer.into_response())
 }

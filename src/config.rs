@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::model::{
     engine::{EngineAddress, EngineTls},
     secret::Secret,
+    vault::RoleSource,
 };
 
 /// Backup and recovery for Docker containers, with a page to manage them.
@@ -122,6 +123,9 @@ pub struct Config {
     /// The same for the disks, of jobs in containers: 10 to 1000; default: what the engine gives to all.
     #[arg(long, env = "MONKEY_JOB_IO_WEIGHT", value_parser = clap::value_parser!(u16).range(10..=1000), global = true)]
     pub job_io_weight: Option<u16>,
+    /// Who gives the keys of this machine's role; Amazon's own variables say it.
+    #[arg(skip)]
+    pub role: RoleSource,
 }
 
 /// Why the settings cannot be used.
@@ -160,17 +164,17 @@ impl Config {
         }
         self.zone()?;
         self.engine = self.find_engine()?;
+        self.role = role(variable);
         Ok(self)
     }
 
     /// The engine as the `docker` command would find it, contexts included.
-    #[expect(clippy::disallowed_methods, reason = "here the environment is read")]
     fn find_engine(&self) -> Result<EngineAddress, ConfigError> {
         let home = std::env::var_os("DOCKER_CONFIG")
             .map(PathBuf::from)
             .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker")));
         let given = self.docker_host.clone().filter(|host| !host.is_empty());
-        let context = std::env::var("DOCKER_CONTEXT").ok().filter(|name| !name.is_empty());
+        let context = variable("DOCKER_CONTEXT");
         let host = match (given, &home) {
             (None, Some(home)) => context_host(home, context)?,
             (given, _) => given,
@@ -246,9 +250,33 @@ fn context_host(home: &Path, chosen: Option<String>) -> Result<Option<String>, C
     host.map(Some).ok_or(ConfigError::Context(name))
 }
 
+/// A variable that is set to something.
 #[expect(clippy::disallowed_methods, reason = "here the environment is read")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+/// In the order in which Amazon's own programs look.
+fn role(variable: impl Fn(&str) -> Option<String>) -> RoleSource {
+    if let (Some(token_file), Some(role)) =
+        (variable("AWS_WEB_IDENTITY_TOKEN_FILE"), variable("AWS_ROLE_ARN"))
+    {
+        let (session, endpoint) = (variable("AWS_ROLE_SESSION_NAME"), variable("AWS_ENDPOINT_URL_STS"));
+        return RoleSource::WebIdentity { token_file, role, session, endpoint };
+    }
+    if let Some(path) = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
+        return RoleSource::Task { path: Secret::new(path) };
+    }
+    if let (Some(url), Some(token_file)) =
+        (variable("AWS_CONTAINER_CREDENTIALS_FULL_URI"), variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"))
+    {
+        return RoleSource::Pod { url, token_file };
+    }
+    RoleSource::Metadata { endpoint: variable("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
+}
+
 fn secret(variable: &'static str, file: Option<&PathBuf>) -> Result<Option<Secret>, ConfigError> {
-    let direct = std::env::var(variable).ok().filter(|text| !text.is_empty());
+    let direct = self::variable(variable);
     match (direct, file) {
         (Some(_), Some(_)) => Err(ConfigError::Both(variable)),
         (Some(text), None) => Ok(Some(Secret::new(text))),
@@ -256,5 +284,30 @@ fn secret(variable: &'static str, file: Option<&PathBuf>) -> Result<Option<Secre
             .map(|text| Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
             .map_err(|source| ConfigError::SecretFile { variable, path: path.clone(), source }),
         (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_says_who_gives_the_keys() {
+        let with = |set: &[(&str, &str)]| {
+            role(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(with(&[]), RoleSource::Metadata { endpoint: None });
+        let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://[fd00:ec2::254]");
+        assert_eq!(with(&[metadata]), RoleSource::Metadata { endpoint: Some(metadata.1.to_owned()) });
+        let task = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1");
+        assert_eq!(with(&[metadata, task]), RoleSource::Task { path: Secret::new(task.1) });
+        let url = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials");
+        assert_eq!(with(&[url]), RoleSource::Metadata { endpoint: None }, "nothing to prove who we are");
+        let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/t");
+        let pod = RoleSource::Pod { url: url.1.to_owned(), token_file: "/t".to_owned() };
+        assert_eq!(with(&[url, token]), pod);
+        let (file, role) = (("AWS_WEB_IDENTITY_TOKEN_FILE", "/w"), ("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"));
+        assert_eq!(with(&[file]), RoleSource::Metadata { endpoint: None }, "a token without a role");
+        assert!(matches!(with(&[task, file, role]), RoleSource::WebIdentity { .. }));
     }
 }

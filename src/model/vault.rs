@@ -116,6 +116,16 @@ pub struct S3Location {
 }
 
 impl S3Location {
+    /// As it is written down: who gives the keys of a role is not this place's business.
+    #[must_use]
+    pub fn without_source(&self) -> Self {
+        let mut place = self.clone();
+        if let S3Credentials::Instance { source } = &mut place.credentials {
+            **source = RoleSource::default();
+        }
+        place
+    }
+
     /// Whether both mean the same objects, whoever asks for them.
     pub fn is_same_place(&self, other: &Self) -> bool {
         self.bucket == other.bucket && self.endpoint == other.endpoint && self.prefix == other.prefix
@@ -144,7 +154,52 @@ pub enum S3Credentials {
         secret_key: Secret,
     },
     /// With the role of the machine (EC2, ECS, EKS).
-    Instance,
+    Instance {
+        /// Who gives its keys. It is not kept: the server's environment says it anew at each start.
+        #[serde(default)]
+        source: Box<RoleSource>,
+    },
     /// As anybody.
     Anonymous,
+}
+
+/// Who gives a machine the keys of its role. They last for hours, so that whoever needs them asks again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum RoleSource {
+    /// The metadata service of a machine (EC2, IMDSv2).
+    Metadata {
+        /// Its address, `http://host[:port]`; `None` = Amazon's.
+        #[serde(default)]
+        endpoint: Option<String>,
+    },
+    /// The agent that runs containers as tasks (ECS).
+    Task {
+        /// Path at its address. Who knows it gets the keys.
+        path: Secret,
+    },
+    /// The agent beside a pod (EKS Pod Identity).
+    Pod {
+        /// Its address.
+        url: String,
+        /// File with the token that it asks for.
+        token_file: String,
+    },
+    /// The security token service, for a token that another authority gave (web identity).
+    WebIdentity {
+        /// File with the token.
+        token_file: String,
+        /// The role, `arn:aws:iam::…`.
+        role: String,
+        /// What the session is called in Amazon's logs.
+        session: Option<String>,
+        /// The service's address; `None` = Amazon's in the bucket's region.
+        endpoint: Option<String>,
+    },
+}
+
+impl Default for RoleSource {
+    fn default() -> Self {
+        Self::Metadata { endpoint: None }
+    }
 }

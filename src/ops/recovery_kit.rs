@@ -127,11 +127,18 @@ fn s3(place: &S3Location, key: &str) -> String {
         ("bucket stands", if place.path_style { "in the path" } else { "in the host's name" }.to_owned()),
     ];
     let mut variables = vec![("RESTIC_PASSWORD", key)];
-    if let S3Credentials::Keys { access_key, secret_key } = &place.credentials {
-        lines.push(("access key", access_key.clone()));
-        lines.push(("secret key", secret_key.reveal().to_owned()));
-        variables.push(("AWS_ACCESS_KEY_ID", access_key));
-        variables.push(("AWS_SECRET_ACCESS_KEY", secret_key.reveal()));
+    match &place.credentials {
+        S3Credentials::Keys { access_key, secret_key } => {
+            lines.push(("access key", access_key.clone()));
+            lines.push(("secret key", secret_key.reveal().to_owned()));
+            variables.push(("AWS_ACCESS_KEY_ID", access_key));
+            variables.push(("AWS_SECRET_ACCESS_KEY", secret_key.reveal()));
+        }
+        S3Credentials::Instance { .. } => lines.push((
+            "sign in with",
+            "the machine's role, or an access key of your own on another machine".to_owned(),
+        )),
+        S3Credentials::Anonymous => lines.push(("sign in with", "nothing".to_owned())),
     }
     lines.push(("key of the vault", key.to_owned()));
     let mut facts = String::new();

@@ -129,7 +129,10 @@ fn open(app: &App, kept: &Kept) -> Result<Access, String> {
     Ok(access(app, place, unseal(KEY, &kept.vault_key)?))
 }
 
-fn access(app: &App, place: S3Location, key: Secret) -> Access {
+fn access(app: &App, mut place: S3Location, key: Secret) -> Access {
+    if let S3Credentials::Instance { source } = &mut place.credentials {
+        **source = app.config.role.clone();
+    }
     Access { cache: Some(app.config.data.join("cache")), ..Access::new(Location::S3(place), key) }
 }
 
@@ -217,7 +220,7 @@ pub async fn connect(app: &App, actor: &Actor, wanted: Wanted) -> Result<Connect
 
 fn keep(app: &App, access: &Access) -> Result<()> {
     let Location::S3(place) = &access.location else { return Ok(()) };
-    let mut place = place.clone();
+    let mut place = place.without_source();
     let secret_key = match &mut place.credentials {
         S3Credentials::Keys { secret_key, .. } => {
             let sealed = app.seal.close(SECRET, secret_key);

@@ -10,7 +10,7 @@ use object_store::{
     prefix::PrefixStore,
 };
 
-use super::error::VaultError;
+use super::{error::VaultError, role};
 use crate::model::vault::{S3Credentials, S3Location};
 
 /// How long a connection may take to be made.
@@ -70,7 +70,7 @@ fn client(place: &S3Location, retries: usize) -> Result<AmazonS3, VaultError> {
             builder.with_access_key_id(access_key).with_secret_access_key(secret_key.reveal())
         }
         S3Credentials::Anonymous => builder.with_skip_signature(true),
-        S3Credentials::Instance => builder,
+        S3Credentials::Instance { source } => builder.with_credentials(role::keys(place, source)?),
     };
     builder.build().map_err(|error| unusable(&error))
 }
@@ -84,7 +84,7 @@ fn address(endpoint: &str, place: &S3Location) -> String {
     }
 }
 
-fn unusable(error: &dyn std::error::Error) -> VaultError {
+pub(super) fn unusable(error: &dyn std::error::Error) -> VaultError {
     VaultError::Storage {
         message: format!("These settings can't be used: {error}."),
         detail: error.to_string(),
@@ -169,7 +169,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, VaultError> {
 }
 
 /// The error code in an answer; see Amazon's list of S3 error responses.
-fn code(text: &str) -> &str {
+pub(super) fn code(text: &str) -> &str {
     let after = text.split_once("<Code>").map(|(_, rest)| rest);
     after.and_then(|rest| rest.split_once("</Code>")).map_or("", |(code, _)| code)
 }
@@ -188,6 +188,11 @@ pub(super) fn is_missing(error: &object_store::Error) -> bool {
 /// What an error of the storage means: what happened, why, what to do.
 pub(super) fn explain(error: &object_store::Error, place: &S3Location) -> VaultError {
     let detail = crate::error::chain(error);
+    if let S3Credentials::Instance { source } = &place.credentials
+        && let Some(message) = role::explain(source, &detail)
+    {
+        return VaultError::Storage { message, detail };
+    }
     let at = place.endpoint.as_deref().map_or_else(|| format!("Amazon S3 ({})", place.region), str::to_owned);
     let bucket = &place.bucket;
     if is_missing(error)

@@ -20,6 +20,7 @@ mod node;
 mod pack;
 mod prune;
 mod restore_file;
+mod role;
 mod settings;
 mod source;
 mod stage;

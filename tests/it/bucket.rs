@@ -1,11 +1,15 @@
 //! Vaults in a bucket: set up, backed up into, shared, and the storage failing in all its ways.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
 use crate::harness::{
-    App, Bench, Bucket, Client, Fault, Options, PASSWORD, Receiver, SECRET_KEY, in_container,
+    App, Bench, Bucket, Client, Fault, Metadata, Mood, Options, PASSWORD, POD_TOKEN, ROLE_TOKEN, Receiver,
+    SECRET_KEY, in_container,
 };
 
 fn key(app: &App) -> String {
@@ -74,6 +78,81 @@ fn a_container_goes_into_a_bucket_and_comes_back() {
     assert_eq!(admin.get("/api/storage/settings").expect(200)["storage_type"], "s3");
     drop(app);
     fs::remove_dir_all(data).unwrap();
+}
+
+/// The bucket, signed in to with the machine's role.
+fn with_role(bucket: &Bucket) -> Value {
+    let mut settings = bucket.settings();
+    settings["s3_credentials"] = json!("instance");
+    settings["s3_access_key"] = json!("");
+    settings["s3_secret_key"] = json!("");
+    settings
+}
+
+#[test]
+fn the_role_of_a_machine_opens_the_bucket() {
+    let (bench, bucket, metadata) = (Bench::new(), Bucket::start(), Metadata::start());
+    let variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    let app = App::start_with(Options::default().with(variable, metadata.endpoint()));
+    let admin = app.admin();
+    bucket.connect(&app, &with_role(&bucket));
+    let (web, volume) = with_file(&bench, "web", "by-role");
+    let backup = admin.back_up(&web);
+    assert_eq!(backup["status"], "complete", "{backup}");
+    lose(&bench, &web, &volume);
+    restored(&admin, &bench, &backup, &web, "by-role");
+    // Neither the keys nor who gives them are kept.
+    let kept = fs::read_to_string(app.data().join("config/storage.json")).unwrap();
+    assert!(!kept.contains(ROLE_TOKEN) && !kept.contains(&metadata.endpoint()), "{kept}");
+
+    let test = || {
+        let began = Instant::now();
+        let why = admin.post("/api/storage/test-s3", &with_role(&bucket)).error(400);
+        assert!(began.elapsed() < Duration::from_secs(40), "{:?}: {why}", began.elapsed());
+        assert!(why.contains("This machine gives no credentials: the metadata service at"), "{why}");
+        assert!(why.contains(&metadata.endpoint()), "{why}");
+        why
+    };
+    metadata.mood(Mood::NoRole);
+    assert!(test().contains("knows no role"));
+    metadata.mood(Mood::Silent);
+    assert!(test().contains("does not answer"));
+    metadata.mood(Mood::Gives);
+    admin.post("/api/storage/test-s3", &with_role(&bucket)).expect(200);
+}
+
+#[test]
+fn a_machine_without_a_role_is_told() {
+    let bucket = Bucket::start();
+    let nobody = "http://127.0.0.1:1";
+    let app = App::start_with(Options::default().with("AWS_EC2_METADATA_SERVICE_ENDPOINT", nobody));
+    let why = app.admin().post("/api/storage/settings", &with_role(&bucket)).error(400);
+    assert!(why.contains(&format!("the metadata service at {nobody} does not answer")), "{why}");
+}
+
+#[test]
+fn the_role_of_a_pod_opens_the_bucket() {
+    let (bucket, agent) = (Bucket::start(), Metadata::start());
+    let files = tempfile::tempdir().unwrap();
+    let token = files.path().join("token");
+    fs::write(&token, POD_TOKEN).unwrap();
+    let url = format!("{}/v1/credentials", agent.endpoint());
+    let app = App::start_with(
+        Options::default()
+            .with("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)
+            .with("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.display().to_string()),
+    );
+    let admin = app.admin();
+    let test = || admin.post("/api/storage/test-s3", &with_role(&bucket));
+    if !in_container() {
+        test().expect(200);
+        fs::write(&token, "of somebody else").unwrap();
+        let why = test().error(400);
+        assert!(why.contains(&format!("the agent at {url} refused with 401")), "{why}");
+    }
+    fs::remove_file(&token).unwrap();
+    let why = test().error(400);
+    assert!(why.contains("token file") && why.contains("can't be read"), "{why}");
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub async fn current(app: &App) -> Result<Current> {
 fn bucket(app: &App) -> Option<Bucket> {
     match app.vaults.of(Storage::S3).state() {
         State::Ready(Access { location: Location::S3(place), password, .. }) => {
-            Some(Bucket { place, vault_key: password })
+            Some(Bucket { place: place.without_source(), vault_key: password })
         }
         _ => None,
     }

@@ -61,7 +61,7 @@ impl Form {
     fn of(place: &S3Location) -> Self {
         let (credentials, access_key) = match &place.credentials {
             S3Credentials::Keys { access_key, .. } => ("keys", access_key.clone()),
-            S3Credentials::Instance => ("instance", String::new()),
+            S3Credentials::Instance { .. } => ("instance", String::new()),
             S3Credentials::Anonymous => ("anonymous", String::new()),
         };
         Self {
@@ -108,7 +108,7 @@ impl Form {
                 let secret_key = Secret::new(if secret == MASK { "" } else { secret });
                 S3Credentials::Keys { access_key, secret_key }
             }
-            "instance" => S3Credentials::Instance,
+            "instance" => S3Credentials::Instance { source: Box::default() },
             "anonymous" => S3Credentials::Anonymous,
             _ => {
                 wrong.insert("s3_credentials".to_owned(), "Choose keys, instance or anonymous.".to_owned());

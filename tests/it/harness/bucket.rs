@@ -26,6 +26,11 @@ pub(crate) const BUCKET: &str = "backups";
 pub(crate) const ACCESS_KEY: &str = "AKIATEST";
 pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI-planted-secret";
 
+/// The same for who has the machine's role: with these keys goes a token.
+pub(crate) const ROLE_KEY: &str = "ASIATEST";
+pub(crate) const ROLE_SECRET: &str = "secret-of-the-role";
+pub(crate) const ROLE_TOKEN: &str = "token-of-the-role";
+
 /// What goes wrong between the program and the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -66,7 +71,9 @@ impl Bucket {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory.path()).unwrap());
-        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let mut keys = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
+        keys.register(ROLE_KEY.to_owned(), ROLE_SECRET.into());
+        builder.set_auth(keys);
         let service = builder.build();
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -76,6 +83,9 @@ impl Bucket {
         let handle = move |request: Request| {
             let (service, fault) = (service.clone(), now(&sky));
             async move {
+                if lacks_token(&request) {
+                    return refusal(403, "InvalidToken");
+                }
                 if let Some(answer) = before(fault, request.method().clone()).await {
                     return answer;
                 }
@@ -105,16 +115,7 @@ impl Bucket {
 
     /// Where the program reaches it.
     pub(crate) fn endpoint(&self) -> String {
-        let host = if in_container() {
-            // The engine does not always tell the gateway: it is the first address.
-            let subnet =
-                run("docker", &["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Subnet}}"]);
-            let network = subnet.split('/').next().unwrap();
-            format!("{}.1", network.rsplit_once('.').unwrap().0)
-        } else {
-            "127.0.0.1".to_owned()
-        };
-        format!("http://{host}:{}", self.address.port())
+        reachable(self.address.port())
     }
 
     /// Where its objects are.
@@ -156,6 +157,28 @@ impl Bucket {
         assert!(output.status.success(), "restic {arguments:?}: {text}");
         text
     }
+}
+
+/// How the program reaches a server of this process.
+pub(crate) fn reachable(port: u16) -> String {
+    let host = if in_container() {
+        // The engine does not always tell the gateway: it is the first address.
+        let subnet =
+            run("docker", &["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Subnet}}"]);
+        let network = subnet.split('/').next().unwrap();
+        format!("{}.1", network.rsplit_once('.').unwrap().0)
+    } else {
+        "127.0.0.1".to_owned()
+    };
+    format!("http://{host}:{port}")
+}
+
+/// The keys of a role are worth nothing without their token, and the signature covers it.
+fn lacks_token(request: &Request) -> bool {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let signed = header("authorization").unwrap_or_default();
+    signed.contains(ROLE_KEY)
+        && !(header("x-amz-security-token") == Some(ROLE_TOKEN) && signed.contains("x-amz-security-token"))
 }
 
 fn now(weather: &Mutex<Weather>) -> Fault {

@@ -7,15 +7,17 @@ mod docker;
 mod engine;
 mod image;
 mod live;
+mod metadata;
 mod receiver;
 mod web;
 
 pub(crate) use app::{App, Options, in_container, restic};
 pub(crate) use browser::Browser;
-pub(crate) use bucket::{Bucket, Fault, SECRET_KEY};
+pub(crate) use bucket::{Bucket, Fault, ROLE_TOKEN, SECRET_KEY};
 pub(crate) use docker::Bench;
 pub(crate) use engine::Engine;
 pub(crate) use live::Live;
+pub(crate) use metadata::{Metadata, Mood, POD_TOKEN};
 pub(crate) use receiver::{MailServer, Receiver};
 pub(crate) use web::{Answer, Client, PASSWORD};
 

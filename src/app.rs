@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     db::{self, Db},
     docker::{Docker, DockerError},
+    downloads::Downloads,
     error::{AppError, Result},
     events::EventLog,
     jobs::{Perform, Queue},
@@ -63,6 +64,8 @@ pub struct App {
     pub stats: ops::stats::Watch,
     /// What was asked for several things at once.
     pub batches: Batches,
+    /// What scripts prepared to download.
+    pub downloads: Downloads,
     /// Pages that follow something.
     pub watchers: Watchers,
     /// Free seats for consoles and commands in containers.
@@ -119,6 +122,7 @@ impl App {
             live: Live::default(),
             stats: ops::stats::Watch::default(),
             batches: Batches::default(),
+            downloads: Downloads::default(),
             watchers: Watchers::default(),
             seats: Arc::new(Semaphore::new(ops::consoles::SEATS)),
             readers: Readers::new(tasks.clone(), shutdown.clone()),

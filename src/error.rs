@@ -13,6 +13,9 @@ pub enum AppError {
     /// 404.
     #[error("{0} was not found")]
     NotFound(Cow<'static, str>),
+    /// 404: there is none of what it would be done with.
+    #[error("{0}")]
+    Nothing(&'static str),
     /// 401.
     #[error("Authentication required")]
     Unauthenticated,
@@ -104,7 +107,7 @@ impl AppError {
     /// The HTTP status.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::NotFound(_) => 404,
+            Self::NotFound(_) | Self::Nothing(_) => 404,
             Self::Unauthenticated | Self::BadToken => 401,
             Self::Forbidden(_) => 403,
             Self::Invalid { .. } => 400,

@@ -5,6 +5,7 @@ pub mod batches;
 pub mod config;
 pub mod db;
 pub mod docker;
+pub mod downloads;
 pub mod error;
 pub mod events;
 pub mod jobs;

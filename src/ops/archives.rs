@@ -12,8 +12,9 @@ use crate::{
     model::{
         archive::Compression,
         backup::{Backup, State},
+        backup_list::Filter,
         files::InnerPath,
-        names::BackupRef,
+        names::{BackupRef, RunId},
     },
     worker::{
         order::{Answer, FilesTask, Look, Root, Seen},
@@ -34,22 +35,7 @@ pub struct Archive {
 
 /// Packs these backups, one after the other, as they are read. The first is known to be readable when this returns.
 pub async fn pack(app: &App, actor: &Actor, ids: &[BackupRef], compression: Compression) -> Result<Archive> {
-    if ids.len() > MOST {
-        return Err(AppError::field("ids", format!("Choose at most {MOST} backups at a time.")));
-    }
-    let mut chosen: Vec<Backup> = Vec::new();
-    for id in ids {
-        let backup = backups::get(app, id).await?;
-        if backup.meta.state == State::Unfinished {
-            return Err(AppError::Impossible(format!(
-                "The backup of {} was interrupted while it was made, so it can't be downloaded.",
-                backup.meta.container
-            )));
-        }
-        if !chosen.iter().any(|other| other.is_copy_of(&backup)) {
-            chosen.push(backup);
-        }
-    }
+    let chosen = find(app, ids).await?;
     let Some((first, rest)) = chosen.split_first() else {
         return Err(AppError::field("ids", "Choose a backup.".to_owned()));
     };
@@ -76,6 +62,55 @@ pub async fn pack(app: &App, actor: &Actor, ids: &[BackupRef], compression: Comp
         }
     });
     Ok(Archive { filename, bytes: bytes.chain(others.try_flatten()).boxed() })
+}
+
+/// These backups, each once.
+async fn find(app: &App, ids: &[BackupRef]) -> Result<Vec<Backup>> {
+    few(ids.len())?;
+    let mut chosen: Vec<Backup> = Vec::new();
+    for id in ids {
+        let backup = backups::get(app, id).await?;
+        if backup.meta.state == State::Unfinished {
+            return Err(AppError::Impossible(format!(
+                "The backup of {} was interrupted while it was made, so it can't be downloaded.",
+                backup.meta.container
+            )));
+        }
+        if !chosen.iter().any(|other| other.is_copy_of(&backup)) {
+            chosen.push(backup);
+        }
+    }
+    Ok(chosen)
+}
+
+fn few(count: usize) -> Result<()> {
+    if count > MOST {
+        return Err(AppError::field("ids", format!("Choose at most {MOST} backups at a time.")));
+    }
+    Ok(())
+}
+
+/// Begins a download for a script of the Flask application, of these backups or of all that are whole; each once.
+pub async fn prepare(app: &App, actor: &Actor, wanted: &[BackupRef]) -> Result<(RunId, Vec<Backup>)> {
+    let chosen = if wanted.is_empty() { all(app).await? } else { find(app, wanted).await? };
+    if chosen.is_empty() {
+        return Err(AppError::Nothing("No backups found to download"));
+    }
+    let refs: Result<Vec<BackupRef>, _> = chosen.iter().map(|backup| backup.reference().parse()).collect();
+    let id = app.downloads.begin(actor.id, refs.map_err(AppError::internal)?);
+    Ok((id, chosen))
+}
+
+async fn all(app: &App) -> Result<Vec<Backup>> {
+    let list = backups::list(app, &Filter::default()).await?.backups;
+    let mut chosen: Vec<Backup> = Vec::new();
+    for backup in list.into_iter().filter(|backup| backup.meta.state != State::Unfinished) {
+        if !chosen.iter().any(|other| other.is_copy_of(&backup)) {
+            chosen.push(backup);
+        }
+    }
+    few(chosen.len())?;
+    Ok(chosen)
 }
 
 async fn one(app: &App, backup: &Backup, compression: Compression, last: bool) -> Result<Bytes> {

@@ -94,6 +94,68 @@ fn a_container_goes_through_a_file_to_another_server() {
     assert!(bench.docker(&["inspect", &web]).contains("TOKEN=secret"));
 }
 
+#[test]
+fn a_script_of_the_flask_application_downloads_all() {
+    let bench = Bench::new();
+    let app = App::start();
+    let admin = app.admin();
+    let prepare = |admin: &Client, body: &Value| admin.post("/api/backups/download-all-prepare", body);
+    assert_eq!(prepare(&admin, &json!({})).error(404), "No backups found to download");
+    let names: Vec<String> = ["one", "two"]
+        .iter()
+        .map(|name| {
+            let backup = admin.back_up(&bench.run(name, &[], &[]));
+            backup["backup_filename"].as_str().unwrap().to_owned()
+        })
+        .collect();
+
+    let session = prepare(&admin, &json!({})).expect(200);
+    assert_eq!((&session["success"], &session["total"]), (&json!(true), &json!(2)), "{session}");
+    assert_eq!(session["files"], json!([names[1], names[0]]), "the newest is first");
+    let id = session["session_id"].as_str().unwrap();
+    let (progress, file) =
+        (format!("/api/backups/download-all-progress/{id}"), format!("/api/backups/download-all/{id}"));
+    let before = json!({
+        "total": 2, "completed": 0, "current_file": null, "status": "preparing", "archive_filename": null,
+    });
+    assert_eq!(admin.get(&progress).expect(200), before);
+    assert_eq!(admin.get(&file).error(400), "Archive file not ready");
+    let created = admin.post(&format!("/api/backups/download-all-create/{id}"), &json!({})).expect(200);
+    let name = created["archive_filename"].as_str().unwrap();
+    assert!(name.starts_with("all_backups_") && name.ends_with(".tar.gz"), "{name}");
+    assert_eq!(created["session_id"], id);
+    let after = admin.get(&progress).expect(200);
+    assert_eq!((&after["status"], &after["completed"]), (&json!("complete"), &json!(2)), "{after}");
+    assert_eq!(after["archive_filename"], name);
+    // Nobody who is not signed in, and nothing that is no session.
+    app.stranger().get(&file).error(401);
+    for path in ["", "-progress"] {
+        let other = format!("/api/backups/download-all{path}/01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        assert!(admin.get(&other).error(404).contains("download"), "{other}");
+    }
+    let (called, bytes) = download(&admin, &file);
+    assert!(called.contains(name), "{called}");
+    admin.get(&file).error(404);
+    admin.get(&progress).error(404);
+    let log = admin.get("/api/audit-logs?operation_type=download_backup").expect(200);
+    assert_eq!(log["total"], 2, "{log}");
+
+    let away = App::start();
+    let there = away.admin();
+    let run = there.upload(name, &bytes).expect(202);
+    assert_eq!(there.finished(run["progress_id"].as_str().unwrap())["status"], "complete");
+    assert_eq!(there.get("/api/backups").expect(200)["total"], 2);
+
+    // Only some; one that goes meanwhile is not left out.
+    let some = prepare(&admin, &json!({ "filenames": [names[0]] })).expect(200);
+    assert_eq!(some["files"], json!([names[0]]));
+    let id = some["session_id"].as_str().unwrap();
+    admin.post(&format!("/api/backups/download-all-create/{id}"), &json!({})).expect(200);
+    admin.delete(&format!("/api/backup/{}", names[0])).expect(200);
+    assert!(admin.get(&format!("/api/backups/download-all/{id}")).error(404).contains("backup"));
+    prepare(&admin, &json!({ "filenames": [names[0]] })).error(404);
+}
+
 /// As the Flask application packs a container; returns the file's name.
 fn flask(bench: &Bench, app: &App, container: &str, volume: &str) -> String {
     let work = tempfile::tempdir().unwrap();

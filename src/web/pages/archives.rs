@@ -3,22 +3,25 @@
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::{
     app::App,
     error::{AppError, Result},
     model::{
         archive::Compression,
-        names::{BackupRef, BadName},
+        backup::Backup,
+        names::{BackupRef, BadName, RunId},
     },
     ops::{Actor, archives},
     web::{
         download::{POLICY, disposition},
-        input::{Path, Query, QueryList, choice},
+        input::{Input, Path, Query, QueryList, choice},
+        shell::json_response,
     },
 };
 
@@ -84,6 +87,79 @@ pub(in crate::web) async fn several(
     let ids: Vec<BackupRef> = wanted.ids.iter().map(|id| id.parse().map_err(bad)).collect::<Result<_>>()?;
     let compression = compression(wanted.format.as_deref())?.unwrap_or(Compression::Zstd);
     answer(archives::pack(&app, &actor, &ids, compression).await?)
+}
+
+/// Which ones; none = all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Wanted {
+    filenames: Vec<String>,
+}
+
+fn over() -> AppError {
+    AppError::NotFound("This download".into())
+}
+
+/// `POST /api/backups/download-all-prepare`: the first of four steps, as the Flask application has them.
+pub(in crate::web) async fn prepare(
+    actor: Actor,
+    State(app): State<App>,
+    Input(wanted): Input<Wanted>,
+) -> Result<Response> {
+    let bad = |error: BadName| AppError::field("filenames", error.to_string());
+    let wanted: Vec<BackupRef> =
+        wanted.filenames.iter().map(|name| name.parse().map_err(bad)).collect::<Result<_>>()?;
+    let (id, backups) = archives::prepare(&app, &actor, &wanted).await?;
+    let files: Vec<_> = backups.iter().map(Backup::filename).collect();
+    let body = json!({ "success": true, "session_id": id, "files": files, "total": files.len() });
+    Ok(json_response(StatusCode::OK, &body))
+}
+
+/// `POST /api/backups/download-all-create/{id}`.
+pub(in crate::web) async fn create(
+    actor: Actor,
+    State(app): State<App>,
+    Path(id): Path<RunId>,
+) -> Result<Response> {
+    let name = format!("all_backups_{}.tar.gz", chrono::Utc::now().format("%Y%m%d_%H%M%S"));
+    let name = app.downloads.name(actor.id, &id, name).ok_or_else(over)?;
+    let body = json!({
+        "success": true, "archive_filename": name, "session_id": id,
+        "message": "The archive is packed while it is downloaded",
+    });
+    Ok(json_response(StatusCode::OK, &body))
+}
+
+/// `GET /api/backups/download-all-progress/{id}`.
+pub(in crate::web) async fn progress(
+    actor: Actor,
+    State(app): State<App>,
+    Path(id): Path<RunId>,
+) -> Result<Response> {
+    let download = app.downloads.get(actor.id, &id).ok_or_else(over)?;
+    let total = download.backups.len();
+    let (status, completed) =
+        if download.filename.is_some() { ("complete", total) } else { ("preparing", 0) };
+    let body = json!({
+        "total": total, "completed": completed, "current_file": null, "status": status,
+        "archive_filename": download.filename,
+    });
+    Ok(json_response(StatusCode::OK, &body))
+}
+
+/// `GET /api/backups/download-all/{id}`, once.
+pub(in crate::web) async fn all(
+    actor: Actor,
+    State(app): State<App>,
+    Path(id): Path<RunId>,
+) -> Result<Response> {
+    let download = app.downloads.get(actor.id, &id).ok_or_else(over)?;
+    let Some(filename) = download.filename else {
+        return Err(AppError::invalid("Archive file not ready"));
+    };
+    let archive = archives::pack(&app, &actor, &download.backups, Compression::Gzip).await?;
+    app.downloads.end(actor.id, &id);
+    answer(archives::Archive { filename, ..archive })
 }
 
 /// An error on the way breaks the connection off, so that nobody takes a part for the whole.

@@ -179,20 +179,26 @@ fn peak_kilobytes(pid: u32) -> u64 {
 }
 
 #[test]
-fn three_gigabytes_go_through_little_memory() {
+fn ten_gigabytes_go_through_little_memory() {
     let bench = Bench::new();
     let app = App::start();
     let admin = app.admin();
     let volume = bench.volume("data");
-    let size = 3_000_000_001;
+    let size = 10_000_000_001;
     let mut file = fs::File::create(bench.path(&volume).join("big")).unwrap();
     file.set_len(size).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"the end", size - 7).unwrap();
     file.flush().unwrap();
     let before = peak_kilobytes(app.pid());
-    // All of the file; of the archive enough to see that nothing piles up.
-    for (path, wanted) in [("/big", size), ("/", 400_000_000)] {
+    let page = admin.get(&format!("/volumes/{volume}/file?path=/big"));
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("10 GB"), "{}", page.text);
+    // So much of it that nothing can pile up unseen.
+    for (path, wanted) in [("/big", 3_000_000_000), ("/", 400_000_000)] {
         let mut answer = admin.open(&format!("/api/volume/{volume}/download?path={path}"), &[]);
+        if path == "/big" {
+            assert_eq!(answer.headers()["content-length"].to_str().unwrap(), size.to_string());
+        }
         let mut reader = answer.body_mut().as_reader();
         let mut take =
             |bytes: u64| std::io::copy(&mut (&mut reader).take(bytes), &mut std::io::sink()).unwrap();

@@ -25,7 +25,7 @@ use rustic_core::{
 use super::{
     RestoreResult,
     error::VaultError,
-    node,
+    mounts, node,
     stage::{Name, Step, staging},
     walk::Named,
 };
@@ -74,6 +74,10 @@ struct Commit<'a> {
 /// Carries the plan out.
 pub(super) fn commit(target: &Path, run: &str, result: &mut RestoreResult) -> Result<(), VaultError> {
     let (base, staging) = staging(target, run);
+    // Another one than when it was staged, after a restart.
+    if target.exists() {
+        mounts::refuse(target, target)?;
+    }
     let named = Named::plain(&base);
     carry_out(base, &staging, named, result)
 }

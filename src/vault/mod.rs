@@ -16,6 +16,7 @@ mod image;
 mod import;
 mod list;
 mod member;
+mod mounts;
 mod node;
 mod pack;
 mod prune;

@@ -27,6 +27,7 @@ use rustic_core::{IndexedFullStatus, Repository, repofile::Node};
 use super::{
     RestoreResult, Vault, commit,
     error::VaultError,
+    mounts,
     stage::{self, Ground},
     walk::{Named, STAGING, is_staging},
 };
@@ -151,6 +152,10 @@ impl<'a> Place<'a> {
             Ok(found) => found,
         };
         let stat = fstat(&found).map_err(|error| self.failed(error))?;
+        // A file can't be one: that would have been another file system.
+        if EntryKind::of_mode(stat.st_mode) == EntryKind::Dir {
+            mounts::refuse(&through(&found), &self.known())?;
+        }
         Ok(Some(Entry {
             name: self.to.name.clone(),
             kind: EntryKind::of_mode(stat.st_mode),
@@ -434,6 +439,8 @@ impl Work {
 
     fn clear(&self) -> Result<(), VaultError> {
         let path = through(&self.root).join(&self.name);
+        // Mounted meanwhile, in what was replaced.
+        mounts::refuse(&path, &self.known.join(&self.name))?;
         fs::remove_dir_all(path).map_err(|error| self.failed(error))
     }
 }

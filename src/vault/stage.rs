@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use super::{
     RestoreItem, RestoreResult, Vault, commit,
     error::VaultError,
-    list,
+    list, mounts,
     walk::{Named, STAGING},
 };
 use crate::model::progress::Reporter;
@@ -216,6 +216,9 @@ fn stage<S: IndexedFull + Sync>(
             path: item.target.display().to_string(),
             cause: "the backup has a directory for it, but here it is not one".to_owned(),
         });
+    }
+    if item.target.exists() {
+        mounts::refuse(&item.target, &item.target)?;
     }
     let (base, staging) = staging(&item.target, run);
     let failed = |error: std::io::Error| VaultError::io(&staging, &error);

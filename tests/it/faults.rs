@@ -9,15 +9,15 @@ use crate::harness::{App, Bench, Client, Engine, Options, in_container, restic, 
 /// Enough random data that a job takes a few seconds.
 const MEGABYTES: usize = 120;
 
-struct Scene {
-    bench: Bench,
-    volume: String,
-    container: String,
+pub(crate) struct Scene {
+    pub(crate) bench: Bench,
+    pub(crate) volume: String,
+    pub(crate) container: String,
 }
 
 impl Scene {
     /// A container that writes to a volume with a lot of data.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bench = Bench::new();
         let volume = bench.volume("data");
         let mount = format!("{volume}:/data");
@@ -28,7 +28,7 @@ impl Scene {
     }
 
     /// New random data, and a file that says which.
-    fn fill(&self, what: &str) {
+    pub(crate) fn fill(&self, what: &str) {
         let path = self.path();
         let size = format!("count={MEGABYTES}");
         let target = format!("of={}", path.join("large").display());
@@ -36,7 +36,7 @@ impl Scene {
         fs::write(path.join("what"), what).unwrap();
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.bench.path(&self.volume)
     }
 
@@ -44,7 +44,7 @@ impl Scene {
         fs::read_to_string(self.path().join("what")).unwrap()
     }
 
-    fn sum(&self) -> String {
+    pub(crate) fn sum(&self) -> String {
         run("sha256sum", &[self.path().join("large").to_str().unwrap()])
     }
 
@@ -85,7 +85,7 @@ fn kill_worker(app: &App) {
     run("kill", &["-KILL", &workers[0].to_string()]);
 }
 
-fn start_again(data: &Path) -> App {
+pub(crate) fn start_again(data: &Path) -> App {
     let mut app = App::start_with(Options { data: Some(data.to_owned()), ..Options::default() });
     app.expect_errors();
     app

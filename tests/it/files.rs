@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Bench};
+use crate::harness::{App, Bench, run};
 
 #[test]
 fn a_volume_and_a_bind_come_back_entry_by_entry() {
@@ -51,7 +51,8 @@ fn a_volume_and_a_bind_come_back_entry_by_entry() {
 #[test]
 fn overwriting_leaves_nothing_of_what_was_there_and_touches_nothing_else() {
     let bench = Bench::new();
-    let app = App::start();
+    let mut app = App::start();
+    app.expect_errors();
     let admin = app.admin();
     let (volume, unrelated) = (bench.volume("data"), bench.volume("unrelated"));
     let mounts = [format!("{volume}:/data"), format!("{unrelated}:/unrelated")];
@@ -85,8 +86,23 @@ fn overwriting_leaves_nothing_of_what_was_there_and_touches_nothing_else() {
     tree::disturb(&path);
     let other_id = bench.inspect(&other)["State"]["StartedAt"].clone();
 
+    // Another disk is mounted in it since: what is on that is not deleted, and nothing is done by halves.
     let id = backup["backup_id"].as_str().unwrap();
-    let restored = admin.restore(id, json!({ "replace": true, "overwrite_volumes": true }));
+    let options = json!({ "replace": true, "overwrite_volumes": true });
+    let disk = path.join("extra/disk");
+    fs::create_dir(&disk).unwrap();
+    run("mount", &["-t", "tmpfs", "-o", "size=1m", "container-monkey-test", disk.to_str().unwrap()]);
+    fs::write(disk.join("kept"), "kept").unwrap();
+    let refused = admin.restore(id, options.clone());
+    let kept = fs::read_to_string(disk.join("kept"));
+    run("umount", &["-l", disk.to_str().unwrap()]);
+    assert_eq!(refused["status"], "error", "{refused:#}");
+    assert!(refused["error"].as_str().unwrap().contains("extra/disk"), "{refused:#}");
+    assert_eq!(kept.unwrap(), "kept");
+    assert_eq!(fs::read_to_string(path.join("app.db")).unwrap(), "newer database, longer");
+    assert!(bench.is_running(&web));
+
+    let restored = admin.restore(id, options);
     assert_eq!(restored["status"], "complete", "{restored:#}");
     tree::compare(&before, &tree::walk(&path));
     tree::compare(&other_before, &tree::walk(&apart));

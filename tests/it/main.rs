@@ -25,6 +25,7 @@ mod events;
 mod explorer;
 mod explorer_safety;
 mod faults;
+mod file_restore_faults;
 mod files;
 mod from_flask;
 mod harness;

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 
-use crate::harness::{App, Bench, Options, restic, run};
+use crate::harness::{App, Bench, Options, SmallDisk, restic, run};
 
 fn start_on(data: &Path) -> App {
     let mut app = App::start_with(Options { data: Some(data.to_owned()), ..Options::default() });
@@ -151,27 +151,6 @@ fn largest(directory: &Path) -> u64 {
         .unwrap_or(0)
 }
 
-/// A small file system; unmounted when dropped.
-struct Tmpfs(tempfile::TempDir);
-
-impl Tmpfs {
-    fn new(megabytes: u32) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let size = format!("size={megabytes}m");
-        run(
-            "mount",
-            &["-t", "tmpfs", "-o", &size, "container-monkey-test", directory.path().to_str().unwrap()],
-        );
-        Self(directory)
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        run("umount", &["-l", self.0.path().to_str().unwrap()]);
-    }
-}
-
 fn noise(bench: &Bench, volume: &str, megabytes: u32) {
     let target = format!("of={}", bench.path(volume).join("noise").display());
     run("dd", &["if=/dev/urandom", &target, "bs=1M", &format!("count={megabytes}"), "status=none"]);
@@ -180,8 +159,8 @@ fn noise(bench: &Bench, volume: &str, megabytes: u32) {
 #[test]
 fn a_full_disk_fails_the_backup_with_its_reason_and_leaves_the_vault_sound() {
     let bench = Bench::new();
-    let disk = Tmpfs::new(48);
-    let app = start_on(disk.0.path());
+    let disk = SmallDisk::new(48);
+    let app = start_on(disk.path());
     let admin = app.admin();
     let (small, large) = (bench.volume("small"), bench.volume("large"));
     noise(&bench, &small, 4);
@@ -193,7 +172,7 @@ fn a_full_disk_fails_the_backup_with_its_reason_and_leaves_the_vault_sound() {
     let failed = admin.back_up(&second);
     assert_eq!(failed["status"], "error", "{failed:#}");
     assert!(failed["error"].as_str().unwrap().contains("The vault's disk is full"), "{failed:#}");
-    restic(disk.0.path(), &["check", "--read-data"]);
+    restic(disk.path(), &["check", "--read-data"]);
     assert_eq!(admin.get("/api/backups").expect(200)["total"], 1);
     bench.docker(&["rm", "-f", &first]);
     bench.docker(&["volume", "rm", &small]);

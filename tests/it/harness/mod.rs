@@ -3,6 +3,7 @@
 mod app;
 mod browser;
 mod bucket;
+mod disk;
 mod docker;
 mod engine;
 mod image;
@@ -14,6 +15,7 @@ mod web;
 pub(crate) use app::{App, Options, in_container, restic};
 pub(crate) use browser::Browser;
 pub(crate) use bucket::{Bucket, Fault, ROLE_TOKEN, SECRET_KEY};
+pub(crate) use disk::SmallDisk;
 pub(crate) use docker::Bench;
 pub(crate) use engine::Engine;
 pub(crate) use live::Live;

@@ -175,7 +175,7 @@ impl App {
     pub fn vault(&self, storage: Storage) -> Result<Access> {
         match self.vaults.of(storage).state() {
             State::Ready(access) => Ok(access),
-            State::Refused(why) => Err(AppError::unavailable(why, None)),
+            State::Refused(why) | State::Locked(why) => Err(AppError::unavailable(why, None)),
             State::Absent => Err(AppError::Impossible(format!(
                 "There is no vault on {} storage. Set it up in the settings, under Storage.",
                 storage.label()
@@ -186,10 +186,15 @@ impl App {
     /// Why this vault can't be used, if it is set up.
     pub fn problem_of(&self, storage: Storage) -> Option<String> {
         match self.vaults.of(storage).state() {
-            State::Refused(why) => Some(why),
+            State::Refused(why) | State::Locked(why) => Some(why),
             State::Absent => None,
             State::Ready(_) => self.vaults.of(storage).trouble(),
         }
+    }
+
+    /// Whether this vault is there and waits for its key.
+    pub fn is_locked(&self, storage: Storage) -> bool {
+        matches!(self.vaults.of(storage).state(), State::Locked(_))
     }
 
     /// The first reason why a vault can't be used.

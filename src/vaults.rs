@@ -35,6 +35,8 @@ pub enum State {
     Ready(Access),
     /// It is set up and must not be used; the sentence says why.
     Refused(String),
+    /// It is there and untouched, but this server does not have the key that opens it; the sentence says so.
+    Locked(String),
 }
 
 impl Vaults {

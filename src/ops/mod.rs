@@ -19,6 +19,7 @@ pub mod events;
 mod file_restore_run;
 pub mod file_restores;
 pub mod files;
+pub mod first_steps;
 mod host_paths;
 pub mod images;
 pub mod imports;

@@ -5,11 +5,15 @@ use std::fmt::Write as _;
 use chrono::Utc;
 use sha2::{Digest, Sha256};
 
-use super::{Actor, settings, users};
+use super::{
+    Actor, settings,
+    storage::{self, Connected, Wanted},
+    users, vault_keys,
+};
 use crate::{
     app::App,
     db::{self, audit::Entry},
-    error::Result,
+    error::{AppError, Result},
     model::{
         secret::Secret,
         vault::{Access, Location, S3Credentials, S3Location, Storage},
@@ -43,6 +47,11 @@ pub async fn is_saved(app: &App) -> Result<bool> {
     let Some(now) = fingerprint(app) else { return Ok(true) };
     let saved = app.db.read(|c| db::settings::get(c, SAVED)).await?;
     Ok(saved.is_some_and(|saved| saved == now))
+}
+
+/// Whether it was saved at any time, perhaps as it was before.
+pub async fn was_saved(app: &App) -> Result<bool> {
+    Ok(app.db.read(|c| db::settings::get(c, SAVED)).await?.is_some())
 }
 
 /// Remembers that a person has put it away.
@@ -105,26 +114,28 @@ fn restic(variables: &[(&str, &str)], repository: &str) -> String {
 fn local(path: &str, key: &str) -> String {
     format!(
         "\nLOCAL VAULT\n\n   directory: {path}\n   key:       {key}\n\n\
-         \x20  With Container Monkey on a new machine: put the saved directory to vault in its data directory, start it once\n\
-         \x20  with the key, and all backups are listed:\n\n\
-         \x20    export MONKEY_VAULT_PASSWORD={key}\n\
-         \x20    docker run -d --name container-monkey -p 1066:80 -e MONKEY_VAULT_PASSWORD \\\n\
-         \x20      -v /var/run/docker.sock:/var/run/docker.sock -v container-monkey:/backups container-monkey\n\n\
+         \x20  With Container Monkey on a new machine: put the saved directory to vault in its data directory, start it as\n\
+         \x20  its README shows, sign in, open Settings, Storage, and paste this text there. All backups are listed.\n\n\
          {}",
         restic(&[("RESTIC_PASSWORD", key)], &quoted(path)),
     )
 }
 
+const IN_PATH: &str = "in the path";
+
+fn amazon(region: &str) -> String {
+    format!("https://s3.{region}.amazonaws.com")
+}
+
 fn s3(place: &S3Location, key: &str) -> String {
-    let endpoint =
-        place.endpoint.clone().unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", place.region));
+    let endpoint = place.endpoint.clone().unwrap_or_else(|| amazon(&place.region));
     let folder = if place.prefix.is_empty() { String::new() } else { format!("/{}", place.prefix) };
     let mut lines = vec![
         ("endpoint", endpoint.clone()),
         ("region", place.region.clone()),
         ("bucket", place.bucket.clone()),
         ("prefix", place.prefix.clone()),
-        ("bucket stands", if place.path_style { "in the path" } else { "in the host's name" }.to_owned()),
+        ("bucket stands", if place.path_style { IN_PATH } else { "in the host's name" }.to_owned()),
     ];
     let mut variables = vec![("RESTIC_PASSWORD", key)];
     match &place.credentials {
@@ -148,10 +159,114 @@ fn s3(place: &S3Location, key: &str) -> String {
     let repository = quoted(&format!("s3:{endpoint}/{}{folder}", place.bucket));
     format!(
         "\nVAULT IN A BUCKET\n\n{facts}\n\
-         \x20  With Container Monkey on a new machine: start it as its README shows, sign in, open Settings, Storage, enter\n\
-         \x20  the lines above, Connect. All backups are listed; restore them one by one from the vault's page.\n\n{}",
+         \x20  With Container Monkey on a new machine: start it as its README shows, sign in, open Settings, Storage, and\n\
+         \x20  paste this text there. All backups are listed; restore them one by one from the vault's page.\n\n{}",
         restic(&variables, &repository),
     )
+}
+
+/// What a kit says of the vaults.
+#[derive(Debug, Default)]
+struct Kit {
+    /// Key of a vault on a disk.
+    local: Option<Secret>,
+    s3: Option<Wanted>,
+}
+
+/// What came of a kit.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// So many backups are in the local vault, which was locked.
+    pub local: Option<usize>,
+    /// The vault in the bucket.
+    pub s3: Option<Connected>,
+}
+
+/// The value of a line of [`s3`] or [`local`]; mail programs and people shift and trim lines.
+fn value<'a>(section: &'a str, name: &str) -> Option<&'a str> {
+    section.lines().find_map(|line| {
+        let rest = line.trim().strip_prefix(name)?;
+        (rest.is_empty() || rest.starts_with("  ")).then(|| rest.trim())
+    })
+}
+
+/// Reads what [`text`] wrote.
+fn read(text: &str) -> Kit {
+    let (before, bucket) = text.split_once("VAULT IN A BUCKET").unwrap_or((text, ""));
+    let key = |text: &str| Some(Secret::new(text)).filter(|_| !text.is_empty());
+    let local = before.split_once("LOCAL VAULT").and_then(|(_, local)| key(value(local, "key:")?));
+    let s3 = || {
+        let get = |name: &str| value(bucket, name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let region = get("region")?;
+        let credentials = match (get("access key"), get("secret key")) {
+            (Some(access_key), Some(secret)) => {
+                S3Credentials::Keys { access_key, secret_key: Secret::new(secret) }
+            }
+            _ if get("sign in with").as_deref() == Some("nothing") => S3Credentials::Anonymous,
+            _ => S3Credentials::Instance { source: Box::default() },
+        };
+        let place = S3Location {
+            bucket: get("bucket")?,
+            endpoint: get("endpoint").filter(|url| *url != amazon(&region)),
+            prefix: get("prefix").unwrap_or_default(),
+            path_style: get("bucket stands")? == IN_PATH,
+            ca_pem: None,
+            credentials,
+            region,
+        };
+        Some(Wanted { place, vault_key: Some(Secret::new(get("key of the vault")?)) })
+    };
+    Kit { local, s3: s3() }
+}
+
+/// The bucket that a kit names, without secrets: for a form that somebody completes.
+pub fn place(kit: &Secret) -> Option<S3Location> {
+    let mut place = read(kit.reveal()).s3?.place;
+    if let S3Credentials::Keys { secret_key, .. } = &mut place.credentials {
+        *secret_key = Secret::new("");
+    }
+    Some(place)
+}
+
+/// Opens the vaults of another server's kit: the local one if it waits for its key, and the one in a bucket.
+pub async fn open(app: &App, actor: &Actor, kit: &Secret) -> Result<Opened> {
+    let wrong = |why: String| AppError::field("kit", why);
+    let kit = read(kit.reveal());
+    let mut opened = Opened::default();
+    match kit.local {
+        Some(key) if app.is_locked(Storage::Local) => {
+            let open = vault_keys::open_local(app, actor, key).await;
+            opened.local = Some(open.map_err(|error| match error {
+                AppError::Invalid { message, .. } => wrong(message),
+                error => error,
+            })?);
+        }
+        Some(_) if kit.s3.is_none() => {
+            return Err(wrong(format!(
+                "This kit is of a vault on a disk, and there is no vault here that waits for its key. Stop this program, put \
+                 the saved directory in the place of {}, start it, and paste the kit again.",
+                app.config.local_vault().display()
+            )));
+        }
+        _ => {}
+    }
+    if let Some(wanted) = kit.s3 {
+        let other = storage::settings(app).s3.filter(|place| !place.is_same_place(&wanted.place));
+        if let Some(other) = other {
+            return Err(wrong(format!(
+                "This server uses {other}, and the kit is of {}. Disconnect the one first; its backups stay in it.",
+                wanted.place
+            )));
+        }
+        opened.s3 = Some(storage::connect(app, actor, wanted).await?);
+    } else if opened.local.is_none() {
+        return Err(wrong(
+            "There is no vault in this text. Paste all of the recovery kit; “LOCAL VAULT” or “VAULT IN A BUCKET” stands in \
+             it."
+            .to_owned(),
+        ));
+    }
+    Ok(opened)
 }
 
 #[cfg(test)]
@@ -188,5 +303,17 @@ mod tests {
         ] {
             assert!(kit.contains(part), "{part} in {kit}");
         }
+        // As a mail program may leave it.
+        for kit in
+            [kit.clone(), kit.lines().map(|line| format!("> {}", line.trim())).collect::<Vec<_>>().join("\n")]
+        {
+            let kit = kit.replace("> ", "");
+            let Kit { local: Some(local), s3: Some(wanted) } = read(&kit) else { panic!("{kit}") };
+            assert_eq!((local.reveal(), &Location::S3(wanted.place)), ("key-one", &vaults[1].location));
+            assert_eq!(wanted.vault_key, Some(Secret::new("key-two")));
+        }
+        assert!(super::place(&Secret::new(&*kit)).is_some_and(|place| place.prefix == "monkey"));
+        let empty = read("nothing of a kit");
+        assert!(empty.local.is_none() && empty.s3.is_none());
     }
 }

@@ -182,10 +182,14 @@ pub async fn connect(app: &App, actor: &Actor, wanted: Wanted) -> Result<Connect
     try_out(app, &place).await?;
     let before = load(app).ok().and_then(|file| file.s3);
     let same = before.as_ref().is_some_and(|kept| kept.place.is_same_place(&place));
+    let expected = wanted.vault_key.is_some();
     let keys = [
         wanted.vault_key,
         before.filter(|_| same).and_then(|kept| app.seal.open(KEY, &kept.vault_key)),
-        vault_keys::local(&app.config).ok().map(|local| local.password),
+        match vault_keys::local(&app.config) {
+            State::Ready(local) => Some(local.password),
+            _ => None,
+        },
     ];
     let key = keys.into_iter().flatten().next().unwrap_or_else(seal::new_key);
     let access = access(app, place, key);
@@ -197,6 +201,16 @@ pub async fn connect(app: &App, actor: &Actor, wanted: Wanted) -> Result<Connect
                 format!(
                     "The vault that was in {} is gone. Nothing was made in its place. If you want a new one there, \
                      disconnect the bucket first.",
+                    access.location
+                ),
+            ));
+        }
+        Err(failure) if failure.kind == FailureKind::VaultMissing && expected => {
+            return Err(AppError::field(
+                "s3_prefix",
+                format!(
+                    "There is no vault in {}, but you entered the key of one. Are the bucket and the prefix right? Nothing \
+                     was made. For a new vault, leave its key empty.",
                     access.location
                 ),
             ));

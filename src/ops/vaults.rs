@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use crate::{
     app::App,
     db,
-    error::Result,
+    error::{AppError, Result},
     model::vault::Storage,
     vaults::State,
     worker::order::{Answer, Failure, FailureKind, Task},
@@ -20,8 +20,10 @@ fn seen_key(storage: Storage) -> String {
 /// Makes the vault on the very first start, else checks that it opens; reads its list. Does nothing where it is
 /// not set up.
 pub async fn prepare(app: &App, storage: Storage) -> Result<()> {
-    if app.vaults.of(storage).state() == State::Absent {
-        return Ok(());
+    match app.vaults.of(storage).state() {
+        State::Absent => return Ok(()),
+        State::Refused(why) | State::Locked(why) => return Err(AppError::unavailable(why, None)),
+        State::Ready(_) => {}
     }
     let key = seen_key(storage);
     let seen = app.db.read(move |c| db::settings::get(c, &key)).await?.is_some();
@@ -35,7 +37,7 @@ pub async fn prepare(app: &App, storage: Storage) -> Result<()> {
             // An engine that is away, where workers are containers, says nothing about the vault, nor does a bucket that
             // is away.
             if !matches!(failure.kind, FailureKind::Docker | FailureKind::Storage) {
-                app.vaults.of(storage).set(State::Refused(problem(&failure)));
+                app.vaults.of(storage).set(problem(app, storage, &failure));
             }
             return Err(failure.into());
         }
@@ -96,13 +98,19 @@ async fn try_prepare(app: &App, storage: Storage) -> bool {
     }
 }
 
-fn problem(failure: &Failure) -> String {
+fn problem(app: &App, storage: Storage, failure: &Failure) -> State {
+    let message = &failure.message;
     match failure.kind {
-        FailureKind::VaultMissing => format!(
-            "{} It was there before: is its disk mounted? Nothing was made in its place.",
-            failure.message
-        ),
-        _ => failure.message.clone(),
+        FailureKind::VaultMissing => State::Refused(format!(
+            "{message} It was there before: is its disk mounted? Nothing was made in its place."
+        )),
+        FailureKind::WrongKey if storage == Storage::Local && app.config.vault_password.is_some() => {
+            State::Refused(format!("{message} This server is told the key by MONKEY_VAULT_PASSWORD."))
+        }
+        FailureKind::WrongKey => {
+            State::Locked(format!("{message} Enter the vault's own key in the settings, under Storage."))
+        }
+        _ => State::Refused(message.clone()),
     }
 }
 

@@ -265,7 +265,11 @@ fn pause(attempt: u32) {
 }
 
 fn directory_content(path: &Path) -> Content {
-    let empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    // A disk of its own has that directory from the start.
+    let ours = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.map_or(true, |entry| entry.file_name() != "lost+found")
+    };
+    let empty = || std::fs::read_dir(path).is_ok_and(|mut entries| !entries.any(ours));
     if path.join("config").exists() {
         Content::Vault
     } else if !path.exists() || empty() {

@@ -16,10 +16,10 @@ use super::{
     guard::{self, Limits},
     pages::{
         api, archives, audit, backup_files, backups, batches, bulk, console, container, container_actions,
-        container_changes, containers, copies, dashboard, events, explorer, file_restores, image_pull,
-        images, imports, job, jobs, login, logs, marks, metrics, network_backups, network_create, networks,
-        notifications, recovery_kit, restores, saved_settings, schedule, schedule_actions, schedule_api,
-        schedule_run, schedules, settings, stacks, statistics, storage, tokens, upkeep, vault,
+        container_changes, containers, copies, dashboard, events, explorer, file_restores, first_steps,
+        image_pull, images, imports, job, jobs, login, logs, marks, metrics, network_backups, network_create,
+        networks, notifications, recovery_kit, restores, saved_settings, schedule, schedule_actions,
+        schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, upkeep, vault,
         vault_selection, verify, volume_actions, volumes,
     },
     session,
@@ -159,6 +159,7 @@ fn pages() -> Router<App> {
         .route("/jobs/{id}/events", get(job::events))
         .route("/jobs/{id}/cancel", get(job::confirm).post(job::cancel))
         .route("/preferences/theme", post(settings::theme))
+        .route("/preferences/first-steps", post(first_steps::hide))
         .route("/fragments/vitals", get(jobs::vitals))
         .route("/fragments/jobpill", get(jobs::pill))
 }
@@ -168,6 +169,7 @@ fn settings_pages() -> Router<App> {
         .route("/settings", get(settings::show))
         .route("/settings/storage", get(storage::show).post(storage::connect))
         .route("/settings/storage/test", post(storage::test))
+        .route("/settings/storage/open", post(storage::open))
         .route("/settings/storage/choose", post(storage::choose))
         .route("/settings/storage/disconnect", get(storage::confirm).post(storage::disconnect))
         .route("/settings/maintenance", get(upkeep::show).post(upkeep::save))
@@ -192,6 +194,7 @@ fn settings_pages() -> Router<App> {
         .route("/api/change-password", post(settings::account))
         .route("/api/storage/settings", get(storage::show).post(storage::save_api))
         .route("/api/storage/test-s3", post(storage::test))
+        .route("/api/storage/open", post(storage::open))
         .route("/api/storage/s3", delete(storage::disconnect))
         .route("/api/tokens", get(tokens::list).post(tokens::create))
         .route("/api/tokens/{id}", delete(tokens::revoke))

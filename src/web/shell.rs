@@ -21,7 +21,7 @@ use super::{
 use crate::{
     app::App,
     error::{AppError, Result},
-    model::{container::Engine, run},
+    model::{container::Engine, run, vault::Storage},
     ops::{Actor, dashboard, recovery_kit, runs, settings},
     vitals::Vitals,
 };
@@ -51,6 +51,10 @@ pub(super) trait Screen: Template {
     fn title(&self) -> Cow<'_, str>;
     /// Its place.
     fn nav(&self) -> Nav;
+    /// Whether it tells by itself what a new installation still needs, so that the frame need not.
+    fn has_first_steps(&self) -> bool {
+        false
+    }
 }
 
 /// What the frame shows, for this request.
@@ -59,7 +63,7 @@ pub(super) struct Shell {
     pub(super) client: Client,
     pub(super) now: DateTime<Utc>,
     user: Option<String>,
-    default_password: bool,
+    pub(super) default_password: bool,
     pub(super) theme: Option<&'static str>,
     flash: Option<(bool, String)>,
     secure: bool,

@@ -351,13 +351,24 @@ fn a_container_moves_to_a_blank_machine_with_the_recovery_kit() {
     lose(&bench, &web, &volume);
     let blank = App::start();
     let admin = blank.admin();
-    let settings = json!({
-        "s3_endpoint": line(&kit, "endpoint"), "s3_region": line(&kit, "region"), "s3_bucket": line(&kit, "bucket  "),
-        "s3_prefix": line(&kit, "prefix"), "s3_path_style": line(&kit, "bucket stands") == "in the path",
-        "s3_access_key": line(&kit, "access key"), "s3_secret_key": line(&kit, "secret key"),
-        "s3_vault_key": line(&kit, "key of the vault"),
-    });
-    admin.post("/api/storage/settings", &settings).expect(200);
+    let page = admin.get("/settings/storage");
+    // Another vault's key, another place, and a key of S3 that is no good.
+    for (part, instead, field, words) in [
+        (line(&kit, "key of the vault"), "no such key", "#vk-e", "this is not its key"),
+        (line(&kit, "prefix"), "elsewhere", "#pf-e", "There is no vault in s3://backups/elsewhere"),
+        (SECRET_KEY, "wrong", "#bu-e", "refused the secret key"),
+    ] {
+        let wrong = kit.replace(part, instead);
+        let again = admin.submit_form(&page, "Open the vault", &[("kit", &wrong)]);
+        assert_eq!(again.status, 422, "{}", again.text);
+        assert!(again.texts(field).join(" ").contains(words), "{field}: {}", again.text);
+        // What is not secret need not be typed again.
+        assert_eq!(again.attributes("#bu", "value"), ["backups"]);
+        assert!(!again.text.contains(SECRET_KEY));
+        assert_eq!(admin.get("/api/storage/settings").expect(200)["s3_configured"], false);
+    }
+    let list = admin.follow(&admin.submit_form(&page, "Open the vault", &[("kit", &kit)]));
+    assert!(list.texts(".toast")[0].contains("The vault in the bucket is open: 1 backup"), "{}", list.text);
     let list = admin.get("/api/backups").expect(200);
     assert_eq!(list["total"], 1);
     restored(&admin, &bench, &json!({ "backup_id": list["backups"][0]["id"] }), &web, "moved");

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 
-use crate::harness::{App, Bench, Options, SmallDisk, restic, run};
+use crate::harness::{App, Bench, Client, Options, PASSWORD, SmallDisk, restic, run};
 
 fn start_on(data: &Path) -> App {
     let mut app = App::start_with(Options { data: Some(data.to_owned()), ..Options::default() });
@@ -83,7 +83,7 @@ fn a_wrong_or_lost_key_and_foreign_files_are_told_and_nothing_is_touched() {
     fs::write(data.join("config/vault.key"), "another key").unwrap();
     refusal("the key is wrong");
     fs::remove_file(data.join("config/vault.key")).unwrap();
-    refusal("its key");
+    refusal("does not have its key");
     assert!(!data.join("config/vault.key").exists(), "no other key is made for an existing vault");
     fs::write(data.join("config/vault.key"), key).unwrap();
     restic(&data, &["check"]);
@@ -93,6 +93,99 @@ fn a_wrong_or_lost_key_and_foreign_files_are_told_and_nothing_is_touched() {
     refusal("is not a vault");
     assert_eq!(fs::read_to_string(data.join("vault/holiday.jpg")).unwrap(), "picture");
     fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn a_vault_from_another_machine_opens_with_its_key_and_stays_open() {
+    let bench = Bench::new();
+    let (old, id) = used(&bench);
+    let key = fs::read_to_string(old.join("config/vault.key")).unwrap();
+    // Only the vault is left, on a machine that never saw it.
+    let data = tempfile::tempdir().unwrap();
+    fs::rename(old.join("vault"), data.path().join("vault")).unwrap();
+    fs::remove_dir_all(old).unwrap();
+    let snapshot = || run("find", &[data.path().join("vault").to_str().unwrap(), "-type", "f"]);
+    let before = snapshot();
+    let app = start_on(data.path());
+    let admin = app.admin();
+    let home = admin.get("/");
+    assert!(home.texts(".banner.bad").join(" ").contains("does not have its key"), "{}", home.text);
+    let page = admin.get("/settings/storage");
+    assert_eq!(page.texts("#local .state"), ["Locked"]);
+    let settings = admin.get("/api/storage/settings").expect(200);
+    assert_eq!(settings["local_locked"], true, "{settings}");
+    let refused = admin.post(&format!("/api/backup/{}", bench.name("web")), &json!({})).error(503);
+    assert!(refused.contains("does not have its key"), "{refused}");
+
+    let wrong = admin.submit_form(&page, "Open the local vault", &[("vault_key", "no such key")]);
+    assert_eq!(wrong.status, 422, "{}", wrong.text);
+    assert!(wrong.texts("#lk-e")[0].contains("This is not the key of the vault"), "{}", wrong.text);
+    let empty = admin.post("/api/storage/open", &json!({ "vault_key": " " })).error(400);
+    assert!(empty.contains("Enter the vault's key"), "{empty}");
+    assert_eq!(snapshot(), before, "nothing was made");
+    assert!(!data.path().join("config/vault.key").exists());
+
+    let list =
+        admin.follow(&admin.submit_form(&wrong, "Open the local vault", &[("vault_key", key.as_str())]));
+    assert!(list.texts(".toast")[0].contains("The local vault is open: 1 backup"), "{}", list.text);
+    let again = |admin: &Client| {
+        let list = admin.get("/api/backups").expect(200);
+        assert_eq!((&list["total"], &list["backups"][0]["id"]), (&json!(1), &json!(id)));
+        admin.get(&format!("/api/backup/{id}/preview")).expect(200);
+        assert!(admin.get("/settings/storage").texts("#local .state") == ["Ready"]);
+    };
+    again(&admin);
+    assert!(
+        admin.post("/api/storage/open", &json!({ "vault_key": key })).error(409).contains("open already")
+    );
+    let log = admin.get("/api/audit-logs?operation_type=change_storage").expect(200);
+    assert!(log["total"] == 1 && !log.to_string().contains(key.trim()), "{log}");
+    assert!(app.logged(key.trim()).is_none());
+    app.stop();
+
+    let app = start_on(data.path());
+    let admin = app.admin();
+    again(&admin);
+    let web = bench.name("web");
+    bench.docker(&["rm", "-f", &web]);
+    let restored = admin.restore(&id, json!({ "overwrite_volumes": true }));
+    assert_eq!(restored["status"], "complete", "{restored:#}");
+    assert!(bench.is_running(&web));
+}
+
+#[test]
+fn a_vault_in_the_place_of_a_new_one_opens_with_its_recovery_kit() {
+    let bench = Bench::new();
+    let first = App::start();
+    let web = bench.run("web", &[], &[]);
+    assert_eq!(first.admin().back_up(&web)["status"], "complete");
+    let kit = first.admin().post("/api/vault-key", &json!({ "password": PASSWORD })).expect(200);
+    let kit = kit["kit"].as_str().unwrap().to_owned();
+    let old = first.stop();
+    // A new machine has made a vault of its own before somebody thought of the old one.
+    let fresh = App::start();
+    let why = fresh.admin().post("/api/storage/open", &json!({ "kit": kit })).error(400);
+    assert!(why.contains("of a vault on a disk") && why.contains("Stop this program"), "{why}");
+    let why = fresh.admin().post("/api/storage/open", &json!({ "kit": "no kit at all" })).error(400);
+    assert!(why.contains("There is no vault in this text"), "{why}");
+    let data = fresh.stop();
+    let own = fs::read_to_string(data.join("config/vault.key")).unwrap();
+    fs::rename(data.join("vault"), data.join("own-vault")).unwrap();
+    fs::rename(old.join("vault"), data.join("vault")).unwrap();
+    let app = start_on(&data);
+    let admin = app.admin();
+    let page = admin.get("/settings/storage");
+    assert!(page.texts(".banner.bad").join(" ").contains("the key is wrong"), "{}", page.text);
+    let list = admin.follow(&admin.submit_form(&page, "Open the vault", &[("kit", &kit)]));
+    assert!(list.texts(".toast")[0].contains("The local vault is open: 1 backup"), "{}", list.text);
+    assert_eq!(admin.get("/api/backups").expect(200)["total"], 1);
+    // The key of the vault that was there before is not lost.
+    let kept = fs::read_dir(data.join("config")).unwrap().map(|entry| entry.unwrap().path());
+    let mut kept = kept.filter(|path| path.to_string_lossy().contains("vault.key.until-"));
+    assert_eq!(fs::read_to_string(kept.next().unwrap()).unwrap(), own);
+    drop(app);
+    fs::remove_dir_all(data).unwrap();
+    fs::remove_dir_all(old).unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use axum::{extract, response::Response};
 use serde_json::json;
 
 use super::{
+    first_steps::FirstSteps,
     jobs,
     saved_settings::Offer,
     schedules::{slot, until},
@@ -119,6 +120,7 @@ struct DashboardScreen {
     warnings: Vec<String>,
     schedules: usize,
     offer: Option<Offer>,
+    first_steps: Option<FirstSteps>,
     /// When the next one runs, how long that is, its name and address.
     next: Option<(String, String, String, ScheduleId)>,
 }
@@ -149,6 +151,10 @@ impl Screen for DashboardScreen {
 
     fn nav(&self) -> Nav {
         Nav::Dashboard
+    }
+
+    fn has_first_steps(&self) -> bool {
+        self.first_steps.is_some()
     }
 }
 
@@ -243,6 +249,7 @@ pub(in crate::web) async fn show(
             .collect(),
         schedules: stats.schedules.len(),
         offer: Offer::find(&app, &shell).await?,
+        first_steps: FirstSteps::find(&app, &shell, &stats).await?,
         next: next(&shell, &stats.schedules),
     };
     shell.show(&screen, render, |_| json!(json)).await

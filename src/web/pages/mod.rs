@@ -19,6 +19,7 @@ pub(super) mod events;
 pub(super) mod explorer;
 pub(super) mod file_restores;
 mod files;
+pub(super) mod first_steps;
 pub(super) mod image_pull;
 pub(super) mod images;
 pub(super) mod imports;

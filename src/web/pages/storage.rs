@@ -20,8 +20,9 @@ use crate::{
         vault::{S3Credentials, S3Location, Storage},
     },
     ops::{
-        Actor, backups,
+        Actor, backups, recovery_kit,
         storage::{self, Connected, Wanted},
+        vault_keys,
     },
     web::{
         client::Client,
@@ -162,6 +163,8 @@ struct StorageScreen {
     /// What is in the bucket; `None` while none is set up.
     s3: Option<(String, usize)>,
     local_problem: Option<String>,
+    /// The local vault waits for its key.
+    locked: bool,
     problem: Option<String>,
     directory: String,
     form: Form,
@@ -200,6 +203,7 @@ async fn screen(app: &App, shell: &Shell) -> Result<StorageScreen> {
         local: held(Storage::Local).await?,
         s3,
         local_problem: app.problem_of(Storage::Local),
+        locked: app.is_locked(Storage::Local),
         problem: settings.problem,
         directory: app.config.local_vault().display().to_string(),
         secret_kept: settings.s3.as_ref().is_some_and(kept),
@@ -220,7 +224,7 @@ fn shape(screen: &StorageScreen) -> Value {
         "s3_bucket": form.s3_bucket, "s3_region": form.s3_region, "s3_endpoint": form.s3_endpoint,
         "s3_prefix": form.s3_prefix, "s3_path_style": form.s3_path_style, "s3_credentials": form.s3_credentials,
         "s3_access_key": form.s3_access_key, "s3_secret_key": if screen.secret_kept { MASK } else { "" },
-        "s3_ca_pem": form.s3_ca_pem,
+        "s3_ca_pem": form.s3_ca_pem, "local_problem": screen.local_problem, "local_locked": screen.locked,
     })
 }
 
@@ -287,11 +291,62 @@ pub(in crate::web) async fn connect(
     shell.done(Done::new(text, "/settings/storage", json).leaving())
 }
 
+/// What opens vaults that are there already.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Keys {
+    /// Of the local vault.
+    vault_key: Option<Secret>,
+    /// A recovery kit, as it was pasted.
+    kit: Option<Secret>,
+}
+
+/// `POST /settings/storage/open` and `POST /api/storage/open`: the vaults of a recovery kit, or the local one.
+pub(in crate::web) async fn open(
+    actor: Actor,
+    shell: Shell,
+    State(app): State<App>,
+    Input(keys): Input<Keys>,
+) -> Result<Response> {
+    let given = |secret: &Option<Secret>| {
+        let text = secret.as_ref().map_or("", Secret::reveal).trim();
+        (!text.is_empty()).then(|| Secret::new(text))
+    };
+    let kit = given(&keys.kit);
+    let opened = if keys.kit.is_some() {
+        recovery_kit::open(&app, &actor, kit.as_ref().unwrap_or(&Secret::new(""))).await
+    } else {
+        let key = given(&keys.vault_key).unwrap_or_else(|| Secret::new(""));
+        let local = vault_keys::open_local(&app, &actor, key).await.map(Some);
+        local.map(|local| recovery_kit::Opened { local, s3: None })
+    };
+    match opened {
+        Ok(opened) => {
+            let local = opened.local.map(|count| held("The local vault is open", count));
+            let text = local.into_iter().chain(opened.s3.map(words)).collect::<Vec<_>>().join(". ");
+            let json = json!({ "success": true, "message": text });
+            shell.done(Done::new(text, "/vault", json).leaving())
+        }
+        Err(error) => {
+            // What the kit says of its bucket stands in the form, to be completed.
+            let place = kit.as_ref().and_then(recovery_kit::place);
+            let form = match place {
+                Some(place) => Form::of(&place),
+                None => screen(&app, &shell).await?.form,
+            };
+            again(&app, &shell, form, error).await
+        }
+    }
+}
+
+fn held(what: &str, count: usize) -> String {
+    format!("{what}: {count} {}", if count == 1 { "backup" } else { "backups" })
+}
+
 fn words(connected: Connected) -> String {
     match connected {
         Connected::Made => "A new vault is made in the bucket".to_owned(),
-        Connected::Opened(1) => "The vault in the bucket is open: 1 backup".to_owned(),
-        Connected::Opened(count) => format!("The vault in the bucket is open: {count} backups"),
+        Connected::Opened(count) => held("The vault in the bucket is open", count),
     }
 }
 

@@ -24,15 +24,17 @@ pub struct FirstSteps {
 
 /// Those of this server; `None` when nothing is left to do, or nobody wants to see them any more.
 pub async fn find(app: &App, stats: &Stats, default_password: bool) -> Result<Option<FirstSteps>> {
+    let was_saved = recovery_kit::was_saved(app).await?;
     let steps = FirstSteps {
         password: !default_password,
         place: app.vaults.of(Storage::S3).state() != crate::vaults::State::Absent || stats.backups > 0,
         backup: !stats.newest.is_empty(),
         schedule: !stats.schedules.is_empty(),
-        kit: recovery_kit::is_saved(app).await?,
+        // While no vault is open there is no kit, and none is missing.
+        kit: was_saved && recovery_kit::is_saved(app).await?,
     };
     // A kit that is out of date is no first step: every page reminds of it.
-    let left = !(steps.password && steps.backup && steps.schedule && recovery_kit::was_saved(app).await?);
+    let left = !(steps.password && steps.backup && steps.schedule && was_saved);
     let hidden = app.db.read(|c| db::settings::get(c, HIDDEN)).await?.is_some();
     Ok((left && !hidden).then_some(steps))
 }

@@ -13,10 +13,7 @@ use super::{
     payload::{is_default, network_mode, volumes_from},
     plan::anonymous_in,
 };
-use crate::model::{
-    manifest::Manifest,
-    restore::{Difference, Recreate},
-};
+use crate::model::{difference::Difference, manifest::Manifest, restore::Recreate};
 
 /// Here an empty value is not the same as none.
 const EXACT: [&str; 6] = [
@@ -57,6 +54,15 @@ impl Docker {
         }
         Ok(differences(manifest, how, &now))
     }
+}
+
+/// What differs between the containers of two backups, the earlier one first.
+pub fn manifest_differences(before: &Manifest, after: &Manifest) -> Vec<Difference> {
+    let as_it_was = |manifest: &Manifest| Recreate {
+        image_id: manifest.container["Image"].as_str().unwrap_or_default().to_owned(),
+        ..Recreate::default()
+    };
+    differences(before, &as_it_was(before), &expected(after, &as_it_was(after)))
 }
 
 fn differences(manifest: &Manifest, how: &Recreate, now: &Value) -> Vec<Difference> {
@@ -136,7 +142,7 @@ pub(super) fn compare(found: &mut Vec<Difference>, field: &str, was: &Value, now
         || (field == "HostConfig.PortBindings" && bindings(was) == bindings(now))
         || unordered(field, was, now);
     if !same {
-        found.push(Difference { field: field.to_owned(), was: short(was), now: short(now) });
+        found.push(Difference { field: field.to_owned(), was: was.clone(), now: now.clone() });
     }
 }
 
@@ -180,11 +186,6 @@ fn unordered(field: &str, was: &Value, now: &Value) -> bool {
         .contains(&field)
         && sorted(was).is_some()
         && sorted(was) == sorted(now)
-}
-
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= 200 { text } else { text.chars().take(199).chain(['…']).collect() }
 }
 
 /// Nothing when it was the engine's choice, or the host's name.

@@ -32,6 +32,7 @@ mod volumes;
 
 pub use capture::Capture;
 pub use client::Docker;
+pub use compare::manifest_differences;
 pub use describe::{compose_file, docker_run_command};
 pub use error::DockerError;
 pub use events::EventStream;

@@ -11,9 +11,9 @@ use super::{
     error::DockerError,
 };
 use crate::model::{
+    difference::Difference,
     network::Network,
     progress::{Level, Note},
-    restore::Difference,
 };
 
 /// Networks that every engine has; they are never made or removed.

@@ -124,17 +124,6 @@ pub struct Recreate {
     pub image_id: String,
 }
 
-/// A setting that is not the same in the new container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    /// Path in the inspect, `HostConfig.ShmSize`.
-    pub field: String,
-    /// Value in the backup, as JSON text.
-    pub was: String,
-    /// Value now, as JSON text.
-    pub now: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -237,8 +237,7 @@ pub(super) async fn run(job: &Job, request: &NetworkRestoreRequest) -> Result<Ou
     let now = app.docker.network(&id).await?.unwrap_or_default();
     for difference in docker::network_differences(&wanted, &now, review.any_subnet) {
         state = State::CompleteWithWarnings;
-        let crate::model::restore::Difference { field, was, now } = difference;
-        job.note(Level::Warning, format!("{field} is {now}, in the backup it is {was}.")).await?;
+        job.note(Level::Warning, difference.words()).await?;
     }
     let subnets = docker::subnets(&now).join(", ");
     job.note(Level::Info, format!("Made the network {} with the subnet {subnets}.", review.name)).await?;

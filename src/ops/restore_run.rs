@@ -23,7 +23,7 @@ use crate::{
         container::{Action, Container},
         manifest::{Consistency, Manifest},
         progress::Level,
-        restore::{Difference, Recreate},
+        restore::Recreate,
         run::{Journal, Outcome, RestoreRequest, SetAside, State},
     },
     worker::order::{Answer, Gate, MakePath, RestoreItem, Task, is_file},
@@ -373,8 +373,7 @@ async fn finish(restore: &mut Restore<'_>, id: &str) -> Result<bool, Problem> {
     }
     for difference in app.docker.differences(&restore.manifest, &restore.how, id).await? {
         warned = true;
-        let Difference { field, was, now } = difference;
-        job.note(Level::Warning, format!("{field} is {now}, in the backup it is {was}.")).await?;
+        job.note(Level::Warning, difference.words()).await?;
     }
     if restore.manifest.container["State"]["Paused"].as_bool() == Some(true) && restore.review.start {
         app.docker.act(id, Action::Pause, None).await?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustic_core::{
-    IndexedFullStatus, Repository,
+    IndexedFullStatus, Repository, TreeId,
     jiff::Timestamp,
     repofile::{Node, NodeType, SnapshotFile},
     vfs::OpenFile,
@@ -51,8 +51,13 @@ impl Found {
 impl Browser {
     /// What is at this path; `None` when nothing is.
     pub fn find(&self, path: &InnerPath) -> Result<Option<Found>, VaultError> {
+        self.find_in(self.snapshot.tree, path)
+    }
+
+    /// What is at this path in a tree of the same vault.
+    pub(super) fn find_in(&self, tree: TreeId, path: &InnerPath) -> Result<Option<Found>, VaultError> {
         let mut node = node::own("", NodeType::Dir, 0);
-        node.subtree = Some(self.snapshot.tree);
+        node.subtree = Some(tree);
         for name in path.bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
             let inside = self.children(&node)?;
             let Some(next) = inside.into_iter().find(|child| child.name().as_bytes() == name) else {

@@ -65,6 +65,12 @@ pub enum VaultError {
         /// The version that wrote them.
         program: String,
     },
+    /// A directory or file of this machine is not there any more.
+    #[error("The path {path}")]
+    Absent {
+        /// Where it was.
+        path: String,
+    },
     /// A single file or folder can't go where it should.
     #[error("{0}")]
     Place(String),

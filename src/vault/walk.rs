@@ -148,8 +148,8 @@ impl Walk {
     }
 }
 
-/// Names in a directory, in reverse order.
-fn sorted(host: &Path, root: bool) -> std::io::Result<Vec<OsString>> {
+/// Names in a directory, in reverse order; without staging directories where it is the root of an item.
+pub(super) fn sorted(host: &Path, root: bool) -> std::io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(host)? {
         let name = entry?.file_name();

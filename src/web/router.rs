@@ -15,12 +15,12 @@ use super::{
     errors::render_errors,
     guard::{self, Limits},
     pages::{
-        api, archives, audit, backup_files, backups, batches, bulk, console, container, container_actions,
-        container_changes, containers, copies, dashboard, events, explorer, file_restores, first_steps,
-        image_pull, images, imports, job, jobs, login, logs, marks, metrics, network_backups, network_create,
-        networks, notifications, recovery_kit, restores, saved_settings, schedule, schedule_actions,
-        schedule_api, schedule_run, schedules, settings, stacks, statistics, storage, tokens, upkeep, vault,
-        vault_selection, verify, volume_actions, volumes,
+        api, archives, audit, backup_files, backups, batches, bulk, changes, console, container,
+        container_actions, container_changes, containers, copies, dashboard, events, explorer, file_restores,
+        first_steps, image_pull, images, imports, job, jobs, login, logs, marks, metrics, network_backups,
+        network_create, networks, notifications, recovery_kit, restores, saved_settings, schedule,
+        schedule_actions, schedule_api, schedule_run, schedules, settings, stacks, statistics, storage,
+        tokens, upkeep, vault, vault_selection, verify, volume_actions, volumes,
     },
     session,
 };
@@ -122,6 +122,7 @@ fn pages() -> Router<App> {
         .route("/vault/copies", post(copies::copy_many))
         .route("/vault/{id}", get(backups::show))
         .route("/vault/{id}/files", get(backup_files::browse))
+        .route("/vault/{id}/changes", get(changes::show))
         .route("/vault/{id}/file", get(backup_files::file))
         .route("/vault/{id}/image", get(backup_files::image))
         .route("/vault/{id}/download", get(backup_files::download))
@@ -326,6 +327,7 @@ fn json_api() -> Router<App> {
         .route("/api/backups", get(vault::list))
         .route("/api/backups/copy", post(copies::copy_many))
         .route("/api/backup/{id}/files", get(backup_files::browse))
+        .route("/api/backup/{id}/changes", get(changes::show))
         .route("/api/backup/{id}/file", get(backup_files::download))
         .route("/api/backup/{id}/restore-files", get(file_restores::review).post(file_restores::start_api))
         .route("/api/backup/{id}/copy", post(copies::copy))

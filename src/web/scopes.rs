@@ -26,6 +26,8 @@ const TABLE: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/backups", Scope::Read),
     // Names of files are no secret; what is in them may be and stays with `admin`.
     (Method::GET, "/api/backup/{id}/files", Scope::Read),
+    // With less than `admin` it names the settings that changed without their values.
+    (Method::GET, "/api/backup/{id}/changes", Scope::Read),
     (Method::GET, "/api/volume/{name}/explore", Scope::Read),
     (Method::GET, "/api/network-backups", Scope::Read),
     // Addresses of channels are shown without what is secret of them.

@@ -179,6 +179,7 @@ impl FromRequestParts<App> for Actor {
                 ));
             }
             known_as(parts, &actor);
+            parts.extensions.insert(scope);
             return Ok(actor);
         }
         let session =

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     app::App,
     error::{AppError, Result},
-    model::{container::Engine, run, vault::Storage},
+    model::{container::Engine, run, token::Scope, vault::Storage},
     ops::{Actor, dashboard, recovery_kit, runs, settings},
     vitals::Vitals,
 };
@@ -62,6 +62,8 @@ pub(super) struct Shell {
     pub(super) app: App,
     pub(super) client: Client,
     pub(super) now: DateTime<Utc>,
+    /// What who asks may.
+    pub(super) scope: Scope,
     user: Option<String>,
     pub(super) default_password: bool,
     pub(super) theme: Option<&'static str>,
@@ -82,6 +84,7 @@ impl FromRequestParts<App> for Shell {
             app: app.clone(),
             client: Client::of(parts),
             now: Utc::now(),
+            scope: parts.extensions.get().copied().unwrap_or(Scope::Admin),
             default_password: user.as_ref().is_some_and(|login| login.0.default_password),
             user: user.map(|login| login.0.name).or_else(|| by_token(parts)),
             theme: theme(&parts.headers),

@@ -1,25 +1,53 @@
 //! Looks at files of a backup, as `files` does at those of a volume. Paths go down the backup's own tree, in which
 //! nothing leads up or out.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    path::PathBuf,
+};
 
 use super::{
-    files::{Pieces, answer, failure, finish, shown, text, unreadable, wrong_kind},
-    order::{Failure, FailureKind, Glance, Look, Seen},
+    files::{Opened, Pieces, answer, failure, finish, shown, text, unreadable, wrong_kind},
+    order::{After, Failure, FailureKind, Glance, Look, Seen},
 };
 use crate::{
     model::{
         files::{EntryKind, Excerpt, InnerPath, StreamHead, decode},
         vault::Access,
     },
-    vault::{Browser, Found, Vault},
+    vault::{Browser, Comparison, Found, Vault},
 };
 
 /// Opens the vault and finds the backup.
 pub(super) fn open(vault: Option<&Access>, backup: &str) -> Result<Browser, Failure> {
+    Ok(open_vault(vault)?.browse(backup)?)
+}
+
+/// The same for a backup and what it is compared with.
+pub(super) fn open_two(vault: Option<&Access>, before: &str, after: After) -> Result<Opened, Failure> {
+    let vault = open_vault(vault)?;
+    Ok(match after {
+        After::Backup(id) => Opened::Comparison(Box::new(vault.compare(before, Some(&id))?), Vec::new()),
+        After::Now(sources) => Opened::Comparison(Box::new(vault.compare(before, None)?), sources),
+    })
+}
+
+fn open_vault(vault: Option<&Access>) -> Result<Vault, Failure> {
     let no_vault =
         || failure(FailureKind::Worker, "The order names no vault.".to_owned(), &"a backup without a vault");
-    Ok(Vault::open(vault.ok_or_else(no_vault)?)?.browse(backup)?)
+    Ok(Vault::open(vault.ok_or_else(no_vault)?)?)
+}
+
+/// Says what differs.
+pub(super) fn compare(comparison: &Comparison, sources: &[PathBuf], glance: &Glance) -> Result<(), Failure> {
+    let Look::Compare(wanted) = &glance.look else { return Err(not_compared()) };
+    answer(Seen::Changes(comparison.changes(sources, wanted)?));
+    Ok(())
+}
+
+fn not_compared() -> Failure {
+    let message = "Files of one backup are looked at, those of two are compared.".to_owned();
+    failure(FailureKind::Worker, message, &"")
 }
 
 /// Does one look.
@@ -32,6 +60,7 @@ pub(super) fn answer_to(browser: &Browser, glance: &Glance) -> Result<(), Failur
         Look::List(_) if kind != EntryKind::Dir => return Err(wrong_kind(path, kind, "a folder")),
         Look::List(window) => answer(Seen::Listing(browser.list(&found, *window)?)),
         Look::Measure => answer(Seen::Measured { entry: found.entry(), measure: browser.measure(&found)? }),
+        Look::Compare(_) => return Err(not_compared()),
         Look::Archive { compression, last } => {
             answer(Seen::Stream(StreamHead { size: None, part: None, ..head(browser, &found) }));
             let packed = Pieces::begin().and_then(|out| browser.archive(out, *compression, *last));

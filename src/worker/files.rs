@@ -12,7 +12,7 @@ use std::{
     fs::File,
     io::{BufWriter, Read, Seek, SeekFrom, Write},
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::mpsc::Receiver,
 };
@@ -29,32 +29,49 @@ use super::{
     order::{Answer, Event, Failure, FailureKind, FilesTask, Glance, Look, Root, Seen},
     report::Report,
 };
-use crate::model::{
-    files::{ByteRange, Entry, EntryKind, Excerpt, InnerPath, Listing, SortBy, StreamHead, Window, encode},
-    vault::Access,
+use crate::{
+    model::{
+        files::{
+            ByteRange, Entry, EntryKind, Excerpt, InnerPath, Listing, SortBy, StreamHead, Window, encode,
+        },
+        vault::Access,
+    },
+    vault::{Browser, Comparison},
 };
 
 /// Bytes of one piece.
 const PIECE: usize = 64 * 1024;
 
+/// What is looked at, made ready.
+pub(super) enum Opened {
+    Host(PathBuf),
+    Backup(Box<Browser>),
+    /// With the paths of the host, where a backup is compared with these.
+    Comparison(Box<Comparison>, Vec<PathBuf>),
+}
+
 /// Does the task, and what is asked for after it. A failure before the first byte is an answer; one after it leaves
 /// the last piece out.
 pub(super) fn serve(task: FilesTask, vault: Option<&Access>, lines: &Receiver<String>) -> ExitCode {
     let FilesTask { root, path, look, more } = task;
-    let browser = match &root {
-        Root::Host(_) => None,
-        Root::Backup { id, .. } => match backup_files::open(vault, id) {
-            Ok(browser) => Some(browser),
-            Err(failure) => {
-                Report::send(&Event::Answer(Box::new(Err(failure))));
-                return ExitCode::SUCCESS;
-            }
-        },
+    let opened = match root {
+        Root::Host(root) => Ok(Opened::Host(root)),
+        Root::Backup { id, .. } => {
+            backup_files::open(vault, &id).map(|browser| Opened::Backup(Box::new(browser)))
+        }
+        Root::Comparison { before, after, .. } => backup_files::open_two(vault, &before, after),
     };
-    let answer_to = |glance: &Glance| match (&root, &browser) {
-        (Root::Host(root), _) => answer_to(root, glance),
-        (_, Some(browser)) => backup_files::answer_to(browser, glance),
-        (_, None) => Ok(()),
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(failure) => {
+            Report::send(&Event::Answer(Box::new(Err(failure))));
+            return ExitCode::SUCCESS;
+        }
+    };
+    let answer_to = |glance: &Glance| match &opened {
+        Opened::Host(root) => answer_to(root, glance),
+        Opened::Backup(browser) => backup_files::answer_to(browser, glance),
+        Opened::Comparison(comparison, sources) => backup_files::compare(comparison, sources, glance),
     };
     let mut next = Some(Glance { path, look });
     while let Some(glance) = next.take() {
@@ -78,8 +95,8 @@ fn answer_to(root: &Path, glance: &Glance) -> Result<(), Failure> {
         Look::List(window) => answer(Seen::Listing(place.list(*window)?)),
         Look::Read { limit } => answer(Seen::Excerpt(place.read(*limit)?)),
         Look::Archive { .. } => return Err(wrong_kind(&glance.path, EntryKind::Dir, "a backup")),
-        Look::Measure => {
-            let message = "Only files of a backup are measured.".to_owned();
+        Look::Measure | Look::Compare(_) => {
+            let message = "Only files of a backup are measured and compared.".to_owned();
             return Err(failure(FailureKind::Other, message, &"a volume"));
         }
         Look::Send { prefix, .. } if EntryKind::of_mode(place.stat.st_mode) == EntryKind::Dir => {

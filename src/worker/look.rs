@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     archive::Compression,
+    changes::{Changes, Wanted},
     files::{ByteRange, Entry, Excerpt, InnerPath, Listing, Measure, StreamHead, Window},
     vault::Storage,
 };
@@ -37,6 +38,25 @@ pub enum Root {
         /// Its id there.
         id: String,
     },
+    /// A backup in the vault, and what it is compared with.
+    Comparison {
+        /// The vault.
+        storage: Storage,
+        /// The backup's id there.
+        before: String,
+        /// What came after it.
+        after: After,
+    },
+}
+
+/// What a backup is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum After {
+    /// Another one in the same vault, by its id.
+    Backup(String),
+    /// What these paths of the host hold now.
+    Now(Vec<PathBuf>),
 }
 
 impl Root {
@@ -44,8 +64,13 @@ impl Root {
     pub const fn storage(&self) -> Option<Storage> {
         match self {
             Self::Host(_) => None,
-            Self::Backup { storage, .. } => Some(*storage),
+            Self::Backup { storage, .. } | Self::Comparison { storage, .. } => Some(*storage),
         }
+    }
+
+    /// Whether it holds files of the host, which may be deleted and made again.
+    pub const fn is_on_host(&self) -> bool {
+        matches!(self, Self::Host(_) | Self::Comparison { after: After::Now(_), .. })
     }
 }
 
@@ -71,6 +96,8 @@ pub enum Look {
     },
     /// Say what a file or folder of a backup is and how much. Answer: [`Seen::Measured`].
     Measure,
+    /// Say what differs, of a [`Root::Comparison`]. Answer: [`Seen::Changes`].
+    Compare(Wanted),
     /// Send all of a backup as an archive. Answer: [`Seen::Stream`], then the bytes.
     Archive {
         /// How it is compressed.
@@ -104,6 +131,8 @@ pub enum Seen {
         /// All that is in it.
         measure: Measure,
     },
+    /// What differs.
+    Changes(Changes),
     /// Pieces of bytes follow this line, each after its length as four bytes, most significant first. They
     /// are all there when an empty piece has come.
     Stream(StreamHead),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::look::{FilesTask, Glance, Look, Root, Seen};
+pub use super::look::{After, FilesTask, Glance, Look, Root, Seen};
 use crate::model::{
     archive::Header,
     backup::{Backup, Trigger},
@@ -170,7 +170,7 @@ impl Task {
             | Self::Resume { .. }
             | Self::LookAtPlace { .. }
             | Self::ResumeFile { .. } => false,
-            Self::Files(task) => matches!(task.root, Root::Backup { .. }),
+            Self::Files(task) => task.root.storage().is_some(),
             _ => true,
         }
     }
@@ -202,6 +202,9 @@ impl Task {
             Self::Backup(task) => task.sources.iter_mut().map(|(_, path)| (path, Need::Read)).collect(),
             Self::Probe { paths } => paths.iter_mut().map(|path| (path, Need::Read)).collect(),
             Self::Files(FilesTask { root: Root::Host(path), .. }) => vec![(path, Need::Read)],
+            Self::Files(FilesTask { root: Root::Comparison { after: After::Now(paths), .. }, .. }) => {
+                paths.iter_mut().map(|path| (path, Need::Read)).collect()
+            }
             Self::MakePaths { paths } => paths
                 .iter_mut()
                 .map(|make| (&mut make.path, if make.file { Need::MakeFile } else { Need::Make }))

@@ -57,7 +57,7 @@ struct Reader {
 impl Reader {
     async fn start(place: &Place, vault: Option<Access>, mut task: FilesTask) -> Result<Told, Failure> {
         let root = task.root.clone();
-        let lasting = matches!(place, Place::Beside(_)) || matches!(root, Root::Backup { .. });
+        let lasting = matches!(place, Place::Beside(_)) || root.storage().is_some();
         task.more = lasting;
         let order = Order { vault, engine: EngineAddress::default(), task: Task::Files(task) };
         let process = Process::start(place, order).await?;
@@ -161,7 +161,7 @@ impl Readers {
                 Ok((reader, Ok(answer))) => return Ok((reader, answer)),
                 // It may have a volume before it that was deleted and made again meanwhile. A new one knows better.
                 Ok((reader, Err(failure)))
-                    if failure.kind == FailureKind::FileMissing && matches!(task.root, Root::Host(_)) =>
+                    if failure.kind == FailureKind::FileMissing && task.root.is_on_host() =>
                 {
                     reader.process.kill().await;
                 }

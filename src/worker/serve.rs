@@ -185,6 +185,7 @@ impl From<VaultError> for Failure {
             VaultError::WrongPassword => FailureKind::WrongKey,
             VaultError::Foreign { .. } => FailureKind::Foreign,
             VaultError::NoBackup { .. } => FailureKind::BackupMissing,
+            VaultError::Absent { .. } => FailureKind::FileMissing,
             VaultError::NewerSettings { .. } | VaultError::Place(_) => FailureKind::Other,
             _ => FailureKind::Vault,
         };

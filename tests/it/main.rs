@@ -16,6 +16,7 @@ mod backup_files;
 mod browser;
 mod bucket;
 mod bulk;
+mod changes;
 mod console;
 mod container;
 mod containers;

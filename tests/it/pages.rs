@@ -73,7 +73,7 @@ fn every_page_is_well_made_for_every_caller() {
     let run = admin.back_up(&web);
     let (backup, job) = (run["backup_id"].as_str().unwrap(), run["progress_id"].as_str().unwrap());
     let network = bench.network("net", &[]);
-    let pages: [(String, Option<&str>); 46] = [
+    let pages: [(String, Option<&str>); 47] = [
         ("/".into(), Some("containers")),
         ("/containers".into(), Some("containers")),
         (format!("/containers?search={web}"), Some("containers")),
@@ -107,6 +107,7 @@ fn every_page_is_well_made_for_every_caller() {
         ("/vault/-/deleted".into(), Some("total")),
         ("/vault/upload".into(), None),
         (format!("/vault/{backup}/files"), Some("items")),
+        (format!("/vault/{backup}/changes"), Some("items")),
         (format!("/vault/{backup}/restore"), Some("conflicts")),
         (format!("/vault/{backup}/restore-files?path=/{web}/volumes/{volume}/file"), Some("conflicts")),
         (format!("/vault/{backup}/delete"), None),

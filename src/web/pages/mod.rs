@@ -8,6 +8,7 @@ pub(super) mod backup_files;
 pub(super) mod backups;
 pub(super) mod batches;
 pub(super) mod bulk;
+pub(super) mod changes;
 pub(super) mod console;
 pub(super) mod container;
 pub(super) mod container_actions;

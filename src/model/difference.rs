@@ -88,7 +88,12 @@ impl Difference {
             Value::Array(mounts) if self.field == "Mounts" => mounts.iter().map(mount).collect(),
             Value::Array(list) if !in_order.contains(&self.field.as_str()) => list.iter().map(text).collect(),
             Value::Object(fields) if !in_order.contains(&self.field.as_str()) => {
-                fields.iter().map(|(key, value)| format!("{key}: {}", text(value))).collect()
+                let line = |(key, value): (&String, &Value)| match value.as_object() {
+                    // Exposed ports: the key is all there is.
+                    Some(empty) if empty.is_empty() => key.clone(),
+                    _ => format!("{key}: {}", text(value)),
+                };
+                fields.iter().map(line).collect()
             }
             other => vec![text(other)],
         }
@@ -167,6 +172,8 @@ mod tests {
         assert_eq!(lines("Mounts", mount(true), mount(false), false).1, ["volume web at /data, read only"]);
         let (was, now) = lines("Config.Cmd", json!(["a", "b"]), json!(["b", "a"]), false);
         assert_eq!((was[0].as_str(), now[0].as_str()), (r#"["a","b"]"#, r#"["b","a"]"#));
+        let (_, exposed) = lines("Config.ExposedPorts", Value::Null, json!({ "80/tcp": {} }), false);
+        assert_eq!(exposed, ["80/tcp"]);
         assert_eq!(lines("HostConfig.Memory", json!(0), json!(1024), false).1, ["1024"]);
     }
 }

@@ -33,6 +33,11 @@ const STICKY: u32 = 1 << 20;
 /// Extended attributes that belong to the machine, not to the data.
 const FOREIGN: [&str; 3] = ["security.selinux", "security.ima", "security.evm"];
 
+/// Those of the kernel's overlay file system that say what a container changed: that a directory hides the image's one
+/// of the same name, that it was renamed, that only a file's attributes changed. Its others are notes about this disk
+/// (Linux, Documentation/filesystems/overlayfs.rst).
+const OVERLAY: [&[u8]; 3] = [b"opaque", b"redirect", b"metacopy"];
+
 /// The node for what `path` is. The attributes that could not be read are the second part.
 pub(super) fn of_file(path: &Path, name: &OsStr, meta: &FileMetadata) -> io::Result<(Node, Vec<String>)> {
     let kind = meta.file_type();
@@ -119,8 +124,9 @@ fn attributes(path: &Path) -> io::Result<(serde_json::Value, Vec<String>)> {
 
 /// Attributes that neither a backup takes nor a restore removes.
 pub(super) fn is_foreign(name: &OsStr) -> bool {
+    let of_overlay = name.as_bytes().strip_prefix(b"trusted.overlay.");
     FOREIGN.iter().any(|foreign| name.as_bytes() == foreign.as_bytes())
-        || name.as_bytes().starts_with(b"trusted.overlay.")
+        || of_overlay.is_some_and(|name| !OVERLAY.contains(&name))
 }
 
 pub(super) fn unsupported(error: &io::Error) -> bool {
@@ -164,5 +170,17 @@ mod tests {
             assert_eq!(permissions(to_go(mode)), mode & 0o7777, "{mode:o}");
         }
         assert_eq!(to_go(0o020_000) & (DEVICE | CHAR), DEVICE | CHAR);
+    }
+
+    #[test]
+    fn what_a_container_changed_is_kept_and_notes_about_the_disk_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["opaque", "origin", "impure", "redirect", "nlink"] {
+            xattr::set(directory.path(), format!("trusted.overlay.{name}"), b"y").unwrap();
+        }
+        let meta = directory.path().metadata().unwrap();
+        let (node, problems) = of_file(directory.path(), OsStr::new("d"), &meta).unwrap();
+        assert_eq!(attribute_names(&node), ["trusted.overlay.opaque", "trusted.overlay.redirect"]);
+        assert_eq!(problems, Vec::<String>::new());
     }
 }

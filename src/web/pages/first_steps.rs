@@ -105,6 +105,8 @@ fn place(app: &App, stats: &Stats) -> String {
         vaults::State::Ready(Access { location: location @ Location::S3(_), .. }) => {
             format!("Now they go to {location}.")
         }
+        // Nothing goes there before it is opened.
+        vaults::State::Locked(why) => why,
         _ if app.vaults.chosen() == Storage::S3 => "Now they go to a bucket that can't be used.".to_owned(),
         _ => {
             let free = stats.disk.map(|disk| format!(", {} free", size(disk.free_bytes))).unwrap_or_default();

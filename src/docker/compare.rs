@@ -182,10 +182,14 @@ fn unordered(field: &str, was: &Value, now: &Value) -> bool {
         list.sort();
         Some(list)
     };
-    ["HostConfig.CapAdd", "HostConfig.CapDrop", "HostConfig.Ulimits", "HostConfig.SecurityOpt"]
-        .contains(&field)
-        && sorted(was).is_some()
-        && sorted(was) == sorted(now)
+    let fields = [
+        "Config.Env",
+        "HostConfig.CapAdd",
+        "HostConfig.CapDrop",
+        "HostConfig.Ulimits",
+        "HostConfig.SecurityOpt",
+    ];
+    fields.contains(&field) && sorted(was).is_some() && sorted(was) == sorted(now)
 }
 
 /// Nothing when it was the engine's choice, or the host's name.

@@ -58,11 +58,16 @@ impl Difference {
     /// What is only in the first, and what is only in the second value, a line each. Values of variables that look
     /// secret stand there with `reveal` only.
     pub fn lines(&self, reveal: bool) -> (Vec<String>, Vec<String>) {
-        let (was, now) = (self.parts(&self.was), self.parts(&self.now));
+        let variables = self.field == "Config.Env";
+        let (mut was, mut now) = (self.parts(&self.was), self.parts(&self.now));
+        if variables {
+            // Docker's command line hands them over in no order.
+            was.sort();
+            now.sort();
+        }
         let only = |these: &[String], those: &[String]| -> Vec<String> {
             these.iter().filter(|line| !those.contains(line)).cloned().collect()
         };
-        let variables = self.field == "Config.Env";
         let line = |text: &String| match text.split_once('=') {
             Some((name, _)) if variables && !reveal && is_secret(name) => format!("{name}=***"),
             _ => short(text),
@@ -154,7 +159,7 @@ mod tests {
         let now = json!(["A=1", "DB_PASSWORD=new", "B=2", "C=3"]);
         let hidden = lines("Config.Env", was.clone(), now.clone(), false);
         let text = |list: &[&str]| -> Vec<String> { list.iter().map(|&line| line.to_owned()).collect() };
-        assert_eq!(hidden, (text(&["DB_PASSWORD=***"]), text(&["DB_PASSWORD=***", "B=2"])));
+        assert_eq!(hidden, (text(&["DB_PASSWORD=***"]), text(&["B=2", "DB_PASSWORD=***"])));
         assert_eq!(lines("Config.Env", was, now, true).0, ["DB_PASSWORD=old"]);
         // A secret is no secret less in another order.
         let (was, now) = lines("Config.Env", json!(["KEY=1", "A=2"]), json!(["A=2", "KEY=1"]), false);

@@ -96,6 +96,8 @@ fn each_kind_of_change_is_found_and_told_by_its_name() {
     for path in ["content", "mode", "time", "owner", "gone", "same", "sub/deep/same", "kind/inside"] {
         scene.write(path, path);
     }
+    // A mark of a storage driver; its time means nothing.
+    scene.write(".wh..wh..opq", "");
     scene.write("old/a", "12345");
     scene.write("old/b/c", "123");
     symlink("one", scene.root().join("link")).unwrap();
@@ -109,6 +111,7 @@ fn each_kind_of_change_is_found_and_told_by_its_name() {
     scene.write("content", "CONTENT");
     fs::set_permissions(root.join("mode"), fs::Permissions::from_mode(0o600)).unwrap();
     touch(&root.join("time"), 1_000_000_000);
+    touch(&root.join(".wh..wh..opq"), 1_000_000_000);
     std::os::unix::fs::chown(root.join("owner"), Some(70_001), None).unwrap();
     fs::remove_file(root.join("gone")).unwrap();
     fs::remove_dir_all(root.join("old")).unwrap();

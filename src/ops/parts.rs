@@ -186,7 +186,10 @@ impl Matched {
             }
             [Held::At(before), Held::At(after)] => (Some(before), Some(after)),
             [Held::At(before), Held::Missing] => {
-                self.notes.push(format!("{label} is missing: {} does not have it.", names.after));
+                // What a container changed in its own file system goes with it, which is said already.
+                if item.kind != ItemKind::Layer {
+                    self.notes.push(format!("{label} is missing: {} does not have it.", names.after));
+                }
                 (Some(before), None)
             }
             [Held::Missing, Held::At(after)] => (None, Some(after)),
@@ -200,5 +203,74 @@ impl Matched {
         self.parts.push(Part { kind, name, destination, before: before.clone(), after: path(&after) });
         self.pairs.push(Pair { before, after });
         self.bytes += bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: Names = Names { before: "the backup", after: "this machine" };
+
+    fn piece(name: &str, destination: &str, held: Held) -> Piece {
+        let item = Item {
+            kind: ItemKind::Volume,
+            name: name.to_owned(),
+            path: format!("web/volumes/{name}"),
+            destination: Some(destination.to_owned()),
+            left_out: None,
+        };
+        Piece { item, bytes: 1, held, in_use: true }
+    }
+
+    fn saved(name: &str) -> Held {
+        Held::At(Spot::Backup(InnerPath::default().join(name)))
+    }
+
+    fn here(place: usize) -> Held {
+        Held::At(Spot::Host(place))
+    }
+
+    fn pairs(matched: &Matched) -> Vec<(Option<&str>, Option<usize>)> {
+        let pair = |pair: &'_ Pair| match &pair.after {
+            Some(Spot::Host(place)) => Some(*place),
+            _ => None,
+        };
+        matched.pairs.iter().map(|it| (it.before.as_ref().map(InnerPath::as_str), pair(it))).collect()
+    }
+
+    #[test]
+    fn a_part_is_known_by_its_name_and_else_by_its_place() {
+        let before = || vec![piece("a", "/a", saved("a")), piece("old", "/data", saved("old"))];
+        let is = vec![
+            piece("new", "/data", here(0)),
+            piece("a", "/elsewhere", here(1)),
+            piece("c", "/c", here(2)),
+        ];
+        let found = matched(before(), is, &NAMES);
+        assert_eq!(pairs(&found), [(Some("a"), Some(1)), (Some("old"), Some(0)), (None, Some(2))]);
+        assert_eq!((found.notes.len(), found.bytes), (0, 2));
+
+        // What the container does not use now is the other half of what it was, and no news.
+        let unused = |name: &str, place| Piece { in_use: false, ..piece(name, "/x", here(place)) };
+        let found = matched(before(), vec![unused("old", 0), unused("b", 1)], &NAMES);
+        assert_eq!(pairs(&found), [(Some("a"), None), (Some("old"), Some(0))]);
+        assert_eq!(found.notes, ["Volume a is missing: this machine does not have it."]);
+    }
+
+    #[test]
+    fn what_a_state_does_not_hold_is_said_and_not_called_removed() {
+        let unknown = || Held::Unknown("not chosen for this backup".to_owned());
+        let before =
+            vec![piece("a", "/a", saved("a")), piece("b", "/b", unknown()), piece("c", "/c", unknown())];
+        let after = vec![piece("a", "/a", unknown()), piece("b", "/b", here(0)), piece("c", "/c", unknown())];
+        let found = matched(before, after, &NAMES);
+        assert_eq!((pairs(&found), found.bytes), (vec![], 0));
+        let why = "does not hold it: not chosen for this backup.";
+        let notes = [
+            format!("Volume a is not compared, as this machine {why}"),
+            format!("Volume b is not compared, as the backup {why}"),
+        ];
+        assert_eq!(found.notes, notes);
     }
 }

@@ -19,9 +19,14 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// What a restore says about it.
+    /// What a restore says about it. Its log is for many, so values of variables that look secret are not in it.
     pub fn words(&self) -> String {
-        let (was, now) = (self.was.to_string(), self.now.to_string());
+        let (was, now) = if self.field == "Config.Env" {
+            let (was, now) = self.lines(false);
+            (format!("{was:?}"), format!("{now:?}"))
+        } else {
+            (self.was.to_string(), self.now.to_string())
+        };
         format!("{} is {}, in the backup it is {}.", self.field, short(&now), short(&was))
     }
 
@@ -160,6 +165,9 @@ mod tests {
         let hidden = lines("Config.Env", was.clone(), now.clone(), false);
         let text = |list: &[&str]| -> Vec<String> { list.iter().map(|&line| line.to_owned()).collect() };
         assert_eq!(hidden, (text(&["DB_PASSWORD=***"]), text(&["B=2", "DB_PASSWORD=***"])));
+        let words = Difference { field: "Config.Env".to_owned(), was: was.clone(), now: now.clone() }.words();
+        let told = r#"Config.Env is ["B=2", "DB_PASSWORD=***"], in the backup it is ["DB_PASSWORD=***"]."#;
+        assert_eq!(words, told);
         assert_eq!(lines("Config.Env", was, now, true).0, ["DB_PASSWORD=old"]);
         // A secret is no secret less in another order.
         let (was, now) = lines("Config.Env", json!(["KEY=1", "A=2"]), json!(["A=2", "KEY=1"]), false);

@@ -76,11 +76,16 @@ async fn find(app: &App, ids: &[BackupRef]) -> Result<Vec<Backup>> {
                 backup.meta.container
             )));
         }
-        if !chosen.iter().any(|other| other.is_copy_of(&backup)) {
-            chosen.push(backup);
-        }
+        add(&mut chosen, backup);
     }
     Ok(chosen)
+}
+
+/// Adds it, unless a copy of it is among them.
+fn add(chosen: &mut Vec<Backup>, backup: Backup) {
+    if !chosen.iter().any(|other| other.is_copy_of(&backup)) {
+        chosen.push(backup);
+    }
 }
 
 fn few(count: usize) -> Result<()> {
@@ -105,9 +110,7 @@ async fn all(app: &App) -> Result<Vec<Backup>> {
     let list = backups::list(app, &Filter::default()).await?.backups;
     let mut chosen: Vec<Backup> = Vec::new();
     for backup in list.into_iter().filter(|backup| backup.meta.state != State::Unfinished) {
-        if !chosen.iter().any(|other| other.is_copy_of(&backup)) {
-            chosen.push(backup);
-        }
+        add(&mut chosen, backup);
     }
     few(chosen.len())?;
     Ok(chosen)

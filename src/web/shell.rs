@@ -80,11 +80,13 @@ impl FromRequestParts<App> for Shell {
             Err(_) => None,
         };
         let cookie = |name: &str| cookie(&parts.headers, name);
+        // A token's is known once its bearer is; who is nobody yet may least.
+        let unsaid = if user.is_some() { Scope::Admin } else { Scope::Read };
         Ok(Self {
             app: app.clone(),
             client: Client::of(parts),
             now: Utc::now(),
-            scope: parts.extensions.get().copied().unwrap_or(Scope::Admin),
+            scope: parts.extensions.get().copied().unwrap_or(unsaid),
             default_password: user.as_ref().is_some_and(|login| login.0.default_password),
             user: user.map(|login| login.0.name).or_else(|| by_token(parts)),
             theme: theme(&parts.headers),

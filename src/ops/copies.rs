@@ -72,23 +72,17 @@ pub(super) async fn run(job: &Job, request: &CopyRequest) -> Result<Outcome, Pro
     if ids.is_empty() {
         return Ok(done(State::Complete));
     }
-    let wanted = job.app.db.read(db::backups::all).await?;
-    let wanted: Vec<Backup> = wanted
-        .into_iter()
-        .filter(|backup| backup.storage == request.from && ids.contains(&backup.id))
-        .collect();
-    // A copy that somebody deleted is still there for a while, and the worker would make no other.
-    deletions::keep(job, request.to, |deleted| wanted.iter().any(|backup| deleted.is_copy_of(backup)))
-        .await?;
     let to = Box::new(job.app.vault(request.to)?);
     let heard = job.work_in(request.from, Task::Copy { backups: ids, to }, &mut Open).await;
     // Also after a failure: what was copied before it is there.
     let listed = vaults::refresh(&job.app, request.to).await;
     let heard = heard.map_err(Problem::Worker)?;
     listed.map_err(Problem::Worker)?;
-    let Answer::Copied { copied, failed: lost, added } = heard.answer else {
+    let Answer::Copied { copied, failed: lost, added, known } = heard.answer else {
         return Err(Problem::Worker(vaults::unexpected()));
     };
+    // As in an import: a copy that somebody deleted is in the vault for a while, so no other was made.
+    deletions::keep(job, request.to, |backup| known.contains(&backup.id)).await?;
     Ok(match (copied, lost) {
         (_, 0) => Outcome { bytes: added, ..done(State::Complete) },
         (0, _) => Outcome { bytes: added, ..failed("None of the backups could be copied.".to_owned()) },

@@ -20,7 +20,7 @@ use crate::model::{
 const PORTION: usize = 32;
 
 /// What a copy did.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub struct CopyResult {
     /// Backups that are in the other vault now and were not before.
     pub copied: u64,
@@ -28,6 +28,8 @@ pub struct CopyResult {
     pub failed: u64,
     /// Bytes that the other vault has more.
     pub added: u64,
+    /// Ids there of those that were there already.
+    pub known: Vec<String>,
 }
 
 /// All pieces of data that a backup consists of.
@@ -53,7 +55,8 @@ impl Vault {
             let snapshot = self.snapshot(id)?;
             let backup = list::backup(&snapshot, self.access.location.storage())
                 .ok_or_else(|| VaultError::Broken("its own description is not understood".to_owned()))?;
-            if there.iter().any(|other| other.is_copy_of(&backup)) {
+            if let Some(known) = there.iter().find(|other| other.is_copy_of(&backup)) {
+                result.known.push(known.id.clone());
                 reporter.note(note(Level::Info, format!("{} is there already.", backup.filename())));
             } else {
                 wanted.push((snapshot, backup));

@@ -387,6 +387,8 @@ pub enum Answer {
         failed: u64,
         /// Bytes that the other vault has more.
         added: u64,
+        /// Ids there of those that were there already.
+        known: Vec<String>,
     },
     /// What the first backup in the file is.
     Archive(Box<Header>),

@@ -155,7 +155,12 @@ fn perform(order: &Order, context: &Context) -> Result<Answer, Failure> {
         }
         Task::Copy { backups, to } => {
             let copied = vault.copy_to(&Vault::open(to)?, backups, &context.report)?;
-            Ok(Answer::Copied { copied: copied.copied, failed: copied.failed, added: copied.added })
+            Ok(Answer::Copied {
+                copied: copied.copied,
+                failed: copied.failed,
+                added: copied.added,
+                known: copied.known,
+            })
         }
         Task::Verify { backups, part } => {
             Ok(Answer::Verified(vault.verify(backups, *part, &context.report)?))

@@ -10,7 +10,6 @@ use tokio_rustls::{
     TlsConnector,
     rustls::{
         ClientConfig, RootCertStore,
-        crypto::aws_lc_rs,
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     },
 };
@@ -89,8 +88,7 @@ fn client(tls: &EngineTls) -> Result<ClientConfig, String> {
         .map_err(|error| text("cert.pem")(&error))?;
     let key = PrivateKeyDer::from_pem_slice(tls.key.reveal().as_bytes())
         .map_err(|error| text("key.pem")(&error))?;
-    // Named, because other crates bring another provider along and there is no default then.
-    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    ClientConfig::builder_with_provider(crate::tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)

@@ -1,5 +1,5 @@
 # A static binary and nothing else. Every base can be replaced, so that it builds where no registry is reachable.
-ARG BUILDER=rust:1.90-bookworm
+ARG BUILDER=rust:1.95-bookworm
 ARG CERTIFICATES=${BUILDER}
 # `dev` is built in half the time, for tests.
 ARG PROFILE=release
@@ -12,7 +12,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 COPY Cargo.toml Cargo.lock ./
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
  && mkdir -p src tests/it benches && echo 'fn main() {}' > src/main.rs \
- && touch src/lib.rs tests/it/main.rs benches/backup.rs benches/lists.rs \
+ && touch src/lib.rs tests/it/main.rs benches/backup.rs benches/lists.rs benches/vault.rs \
  && cargo build --profile "$PROFILE" --locked --target "$target" \
  && rm -rf src
 COPY migrations migrations

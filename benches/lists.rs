@@ -130,7 +130,7 @@ fn main() {
     create();
     let address = serve(&mut stage);
     let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).build().into();
+        ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(1))).build().into();
     let login = serde_json::json!({ "username": "admin", "password": "c0Nta!nerM0nK3y#Q92x" });
     agent.post(format!("{address}/api/login")).send_json(&login).unwrap();
     let get = |path: &str| {

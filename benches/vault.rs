@@ -126,7 +126,7 @@ fn main() {
     let (_server, address) = serve(data.path());
     fill(data.path());
     let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).build().into();
+        ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(1))).build().into();
     let login = json!({ "username": "admin", "password": "c0Nta!nerM0nK3y#Q92x" });
     agent.post(format!("{address}/api/login")).send_json(&login).unwrap();
     let get = |path: &str, holds: &str| {

@@ -13,7 +13,7 @@ use crate::model::names::{BackupRef, RunId};
 const KEEP: usize = 100;
 
 /// How long one is remembered.
-const LIFE: Duration = Duration::from_secs(3600);
+const LIFE: Duration = Duration::from_hours(1);
 
 /// The newest ones.
 #[derive(Clone, Default)]

@@ -13,7 +13,7 @@ pub const SEATS: usize = 100;
 
 /// After this time a page that follows has to come again, and to show that it is still signed in: sign-ins and tokens
 /// also end by themselves.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Which sign-in has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use crate::model::{container::Engine, engine::EngineAddress};
 pub(super) const QUICK: Duration = Duration::from_secs(20);
 
 /// How long a piece of heavy work may take until the engine answers.
-pub(super) const LONG: Duration = Duration::from_secs(6 * 3600);
+pub(super) const LONG: Duration = Duration::from_hours(6);
 
 /// The newest API whose answers are known here. From 1.52 on, `Config.MacAddress` is no longer told.
 const NEWEST: (u32, u32) = (1, 51);
@@ -165,12 +165,12 @@ impl Docker {
 
     /// `POST` of JSON, answered with JSON (or nothing = null).
     pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, DockerError> {
-        json(self.call(Method::POST, path, body, Duration::from_secs(120)).await?).await
+        json(self.call(Method::POST, path, body, Duration::from_mins(2)).await?).await
     }
 
     /// `DELETE`.
     pub(super) async fn delete(&self, path: &str) -> Result<(), DockerError> {
-        drain(self.call(Method::DELETE, path, None, Duration::from_secs(300)).await?).await
+        drain(self.call(Method::DELETE, path, None, Duration::from_mins(5)).await?).await
     }
 
     /// A request with the API version in its path; any status but success is an error.

@@ -50,7 +50,7 @@ impl Docker {
     /// Deletes an image or one of its names. `force` also takes it from stopped containers.
     pub async fn remove_image(&self, name: &str, force: bool) -> Result<Removed, DockerError> {
         let path = format!("/images/{}?force={force}", escape(name));
-        let limit = Duration::from_secs(300);
+        let limit = Duration::from_mins(5);
         let answer = read_json(self.call(Method::DELETE, &path, None, limit).await?).await?;
         Ok(removed(&answer, 0))
     }
@@ -62,7 +62,7 @@ impl Docker {
             filters["label"] = json!([label]);
         }
         let path = format!("/images/prune?filters={}", escape(&filters.to_string()));
-        let limit = Duration::from_secs(1800);
+        let limit = Duration::from_mins(30);
         let answer = read_json(self.call(Method::POST, &path, None, limit).await?).await?;
         let freed = answer["SpaceReclaimed"].as_u64().unwrap_or(0);
         Ok(removed(&answer["ImagesDeleted"], freed))

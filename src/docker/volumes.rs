@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How long the engine may take to measure all volumes.
-const MEASURE: Duration = Duration::from_secs(30 * 60);
+const MEASURE: Duration = Duration::from_mins(30);
 
 /// A row of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How often is looked.
-const EVERY: Duration = Duration::from_secs(300);
+const EVERY: Duration = Duration::from_mins(5);
 
 /// Each so many times the vaults are asked, too: that takes a worker.
 const VAULTS: u32 = 12;

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long a comparison may take. Every file of this machine is looked at; there may be millions.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// So many other backups are offered.
 const OFFERED: u32 = 200;

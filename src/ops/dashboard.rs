@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How long the engine's version is believed.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 
 /// Counts, and what is not as it should be.
 #[derive(Debug, Clone)]

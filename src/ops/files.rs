@@ -27,7 +27,7 @@ use crate::{
 pub const SHOWN: u64 = 256 * 1024;
 
 /// How long a folder may take; a network drive that is away would take for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whose files are looked at.
 #[derive(Debug, Clone, Copy)]

@@ -96,7 +96,7 @@ pub async fn read(app: &App, id: &ContainerRef, wanted: &Wanted) -> Result<Batch
         Ok::<_, DockerError>(batch)
     };
     let late = || DockerError::Timeout { what: "reading the logs".to_owned(), seconds: 60 };
-    Ok(timeout(Duration::from_secs(60), work).await.unwrap_or_else(|_| Err(late()))?)
+    Ok(timeout(Duration::from_mins(1), work).await.unwrap_or_else(|_| Err(late()))?)
 }
 
 /// Opens the logs for somebody who takes the lines at their own pace.

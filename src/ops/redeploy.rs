@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long a container without a health check must stay up to count as started.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// What came out of it.
 #[derive(Debug, Clone)]

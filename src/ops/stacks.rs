@@ -30,10 +30,10 @@ use crate::{
 };
 
 /// How long one that others need may take to become healthy, if its check does not say longer.
-const HEALTHY: Duration = Duration::from_secs(60);
+const HEALTHY: Duration = Duration::from_mins(1);
 
 /// How long one that others wait for may take to end.
-const ENDED: Duration = Duration::from_secs(600);
+const ENDED: Duration = Duration::from_mins(10);
 
 /// Containers that belong together.
 #[derive(Debug, Clone, Serialize)]

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long the swarm may take with one service.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What an item of the batch is.
 enum Part {

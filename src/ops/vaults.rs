@@ -48,7 +48,7 @@ pub async fn prepare(app: &App, storage: Storage) -> Result<()> {
 }
 
 /// How often the list of a vault is read that others write to.
-const PACE: Duration = Duration::from_secs(600);
+const PACE: Duration = Duration::from_mins(10);
 
 /// Reads the list of the bucket's vault from time to time: other servers make backups there, too.
 pub async fn keep_up(app: App) {

@@ -57,7 +57,7 @@ impl Limits {
         loop {
             tokio::select! {
                 () = app.shutdown.cancelled() => return,
-                () = tokio::time::sleep(Duration::from_secs(60)) => {}
+                () = tokio::time::sleep(Duration::from_mins(1)) => {}
             }
             self.requests.retain_recent();
             self.logins.retain_recent();

@@ -128,7 +128,7 @@ async fn expire(app: App, store: SqliteStore) {
     loop {
         tokio::select! {
             () = app.shutdown.cancelled() => return,
-            () = tokio::time::sleep(std::time::Duration::from_secs(3600)) => {}
+            () = tokio::time::sleep(std::time::Duration::from_hours(1)) => {}
         }
         if let Err(error) = store.delete_expired().await {
             tracing::warn!(%error, "ended sessions could not be removed");

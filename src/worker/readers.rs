@@ -34,7 +34,7 @@ const MOST: usize = 4;
 const CHUNK: usize = 64 * 1024;
 
 /// How long a worker may take until its bytes begin.
-const FIRST_ANSWER: Duration = Duration::from_secs(60);
+const FIRST_ANSWER: Duration = Duration::from_mins(1);
 
 /// The bytes that follow a worker's answer. An error means that they are not all there.
 pub type Bytes = BoxStream<'static, io::Result<bytes::Bytes>>;

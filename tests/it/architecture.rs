@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::harness::run;
+
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -69,5 +71,36 @@ fn files_stay_small() {
     for file in files {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
         assert!(lines < 500, "{} has {lines} lines", file.display());
+    }
+}
+
+/// The part before the patch level.
+fn minor(version: &str) -> (u32, u32) {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap());
+    (parts.next().unwrap(), parts.next().unwrap_or(0))
+}
+
+#[test]
+fn the_image_is_built_with_what_the_code_needs() {
+    let dockerfile = fs::read_to_string("Dockerfile").unwrap();
+    let line = dockerfile.lines().find_map(|line| line.strip_prefix("ARG BUILDER=rust:")).unwrap();
+    let compiler = minor(line.split('-').next().unwrap());
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let metadata =
+        run("cargo", &["metadata", "--format-version", "1", "--locked", "--filter-platform", &platform]);
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let own = packages.iter().find(|package| package["name"] == env!("CARGO_PKG_NAME")).unwrap();
+    assert_eq!(minor(own["rust_version"].as_str().unwrap()), compiler);
+    for package in packages {
+        let needs = package["rust_version"].as_str().unwrap_or("1.0");
+        assert!(minor(needs) <= compiler, "{} needs Rust {needs}", package["name"]);
+    }
+    // Dependencies are compiled before the sources are there, in place of which it puts empty files.
+    let sources =
+        own["targets"].as_array().unwrap().iter().map(|target| target["src_path"].as_str().unwrap());
+    for source in sources {
+        let path = Path::new(source).strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
+        assert!(dockerfile.contains(path.to_str().unwrap()), "{}", path.display());
     }
 }

@@ -46,7 +46,7 @@ impl Console {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let stream = TcpStream::connect(host).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         match tungstenite::client(request, stream) {
             Ok((socket, _)) => Ok(Self { socket, shown: String::new(), told: Vec::new(), closed: false }),
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => {

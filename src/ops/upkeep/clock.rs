@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How often is looked.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 /// Each so many times, deleted backups go whose time is over: that takes a worker.
 const TIDY: u32 = 10;

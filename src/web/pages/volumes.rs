@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a script that asks for sizes waits for the engine to measure.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(2);
 
 /// A row of the list.
 pub(super) struct Row {

@@ -21,7 +21,7 @@ pub(crate) struct Browser {
 }
 
 /// How long a page may take to get there.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Browser {
     /// Opens one, 1440 by 900, for the program at this address.

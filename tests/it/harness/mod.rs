@@ -54,7 +54,7 @@ pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T
         if let Some(value) = ready() {
             return value;
         }
-        assert!(began.elapsed() < Duration::from_secs(180), "waited three minutes for {what}");
+        assert!(began.elapsed() < Duration::from_mins(3), "waited three minutes for {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -28,7 +28,7 @@ impl Client {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            .timeout_global(Some(std::time::Duration::from_secs(180)))
+            .timeout_global(Some(std::time::Duration::from_mins(3)))
             .build();
         Self { agent: config.into(), address: address.to_owned() }
     }

@@ -254,11 +254,9 @@ fn process(data: &Path, environment: &[(String, String)], log: &Arc<Mutex<Vec<St
 
 fn container(data: &Path, environment: &[(String, String)], log: &Arc<Mutex<Vec<String>>>) -> Running {
     let mut arguments = vec!["run".to_owned(), "-d".to_owned(), "-p".to_owned(), "127.0.0.1::80".to_owned()];
-    let socket = environment
-        .iter()
-        .find(|(name, _)| name == "DOCKER_HOST")
-        .and_then(|(_, host)| host.strip_prefix("unix://"));
-    let socket = socket.unwrap_or("/var/run/docker.sock");
+    let given = environment.iter().find(|(name, _)| name == "DOCKER_HOST").map(|(_, host)| host.clone());
+    let host = given.or_else(|| std::env::var_os("DOCKER_HOST")?.into_string().ok()).unwrap_or_default();
+    let socket = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
     for mount in [format!("{socket}:/var/run/docker.sock"), format!("{}:/backups", data.display())] {
         arguments.extend(["-v".to_owned(), mount]);
     }

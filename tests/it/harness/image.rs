@@ -49,6 +49,8 @@ fn make(binary: &Path, name: &str) {
             "-c",
             "VOLUME /backups",
             "-c",
+            "HEALTHCHECK --interval=30s --start-period=20s CMD [\"/container-monkey\", \"healthcheck\"]",
+            "-c",
             "LABEL container-monkey.test=program",
             tar.to_str().unwrap(),
             name,

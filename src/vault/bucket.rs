@@ -17,14 +17,14 @@ use crate::model::vault::{S3Credentials, S3Location};
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// How long nothing may arrive within an answer.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// How long one request may take: a pack of 16 MiB over a slow line.
-const REQUEST: Duration = Duration::from_secs(600);
+const REQUEST: Duration = Duration::from_mins(10);
 
 /// How often, and how long in all, a request is tried again that the storage did not do.
 const RETRIES: usize = 7;
-const RETRYING: Duration = Duration::from_secs(120);
+const RETRYING: Duration = Duration::from_mins(2);
 
 /// Opens it. Asks the storage nothing yet.
 pub(super) fn open(place: &S3Location) -> Result<Arc<dyn ObjectStore>, VaultError> {

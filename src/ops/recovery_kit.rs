@@ -31,6 +31,12 @@ fn fingerprint(app: &App) -> Option<String> {
         if let Ok(access) = app.vault(storage) {
             any = true;
             hash.update(format!("{}\n{}\n", access.location, access.password.reveal()));
+            if let Location::S3(place) = &access.location {
+                if let S3Credentials::Keys { access_key, secret_key } = &place.credentials {
+                    hash.update(format!("{access_key}\n{}\n", secret_key.reveal()));
+                }
+                hash.update(place.ca_pem.as_deref().unwrap_or_default());
+            }
         }
     }
     any.then(|| {
@@ -160,9 +166,33 @@ fn s3(place: &S3Location, key: &str) -> String {
     format!(
         "\nVAULT IN A BUCKET\n\n{facts}\n\
          \x20  With Container Monkey on a new machine: start it as its README shows, sign in, open Settings, Storage, and\n\
-         \x20  paste this text there. All backups are listed; restore them one by one from the vault's page.\n\n{}",
+         \x20  paste this text there. All backups are listed; restore them one by one from the vault's page.\n\n{}{}",
         restic(&variables, &repository),
+        place.ca_pem.as_deref().map(authority).unwrap_or_default(),
     )
+}
+
+/// The certificates that the bucket's server is believed by.
+fn authority(pem: &str) -> String {
+    let lines: Vec<_> = pem.lines().map(|line| format!("     {}", line.trim())).collect();
+    format!(
+        "\n   Certificate of its authority; for restic: save it as ca.pem and add --cacert ca.pem\n\n{}\n",
+        lines.join("\n")
+    )
+}
+
+/// The certificates in what [`authority`] wrote.
+fn certificates(section: &str) -> Option<String> {
+    let mut lines = Vec::new();
+    let mut is_inside = false;
+    for line in section.lines().map(str::trim) {
+        is_inside |= line.starts_with("-----BEGIN CERTIFICATE");
+        if is_inside {
+            lines.push(line);
+        }
+        is_inside &= !line.starts_with("-----END CERTIFICATE");
+    }
+    Some(lines.join("\n")).filter(|pem| !pem.is_empty())
 }
 
 /// What a kit says of the vaults.
@@ -210,7 +240,7 @@ fn read(text: &str) -> Kit {
             endpoint: get("endpoint").filter(|url| *url != amazon(&region)),
             prefix: get("prefix").unwrap_or_default(),
             path_style: get("bucket stands")? == IN_PATH,
-            ca_pem: None,
+            ca_pem: certificates(bucket),
             credentials,
             region,
         };
@@ -281,7 +311,11 @@ mod tests {
             endpoint: None,
             prefix: "monkey".to_owned(),
             path_style: false,
-            ca_pem: None,
+            ca_pem: Some(
+                "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n\
+                 -----BEGIN CERTIFICATE-----\nMIIC+/==\n-----END CERTIFICATE-----"
+                    .to_owned(),
+            ),
             credentials: S3Credentials::Keys {
                 access_key: "AKIA".to_owned(),
                 secret_key: Secret::new("it's secret"),

@@ -34,7 +34,13 @@ fn tree(container: &str) -> String {
 
 /// Whether this engine keeps changes as files.
 fn is_possible(bench: &Bench, container: &str) -> bool {
-    bench.inspect(container)["GraphDriver"]["Data"]["UpperDir"].is_string()
+    let driver = bench.inspect(container)["GraphDriver"].clone();
+    let told = driver["Data"]["UpperDir"].is_string();
+    assert!(
+        told || !["overlay2", "fuse-overlayfs"].contains(&driver["Name"].as_str().unwrap()),
+        "{driver:#}"
+    );
+    told
 }
 
 /// A container of an image with a directory that the container replaces.

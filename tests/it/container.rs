@@ -165,3 +165,29 @@ fn its_own_container_image_and_network_are_marked_and_refused() {
     }
     assert_eq!(of("{{.State.Running}}"), "true");
 }
+
+#[test]
+fn an_upgrade_leaves_the_server_its_name_and_its_backups() {
+    let bench = Bench::new();
+    let web = bench.run("web", &[], &[]);
+    let host = run("docker", &["info", "-f", "{{.Name}}"]);
+    // As most people run it: without a name.
+    let run_it = |data: Option<std::path::PathBuf>| {
+        let options = Options { container: true, data, ..Options::default() };
+        App::start_with(options.with("MONKEY_SERVER_NAME", ""))
+    };
+    let name = |app: &App| app.admin().get("/api/ui/settings/server_name").expect(200)["value"].clone();
+    let app = run_it(None);
+    assert_eq!(name(&app), host);
+    app.admin().back_up(&web);
+    let before = app.container().to_owned();
+    let data = app.stop();
+
+    let app = run_it(Some(data.clone()));
+    assert_ne!(app.container(), before, "another container on the same data");
+    assert_eq!(name(&app), host);
+    let protected = app.admin().get("/containers?protection=protected");
+    assert!(protected.text.contains(&web), "{}", protected.text);
+    drop(app);
+    fs::remove_dir_all(data).unwrap();
+}

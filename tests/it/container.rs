@@ -164,6 +164,9 @@ fn its_own_container_image_and_network_are_marked_and_refused() {
         assert!([403, 409].contains(&answer.status), "{} {}", answer.status, answer.text);
     }
     assert_eq!(of("{{.State.Running}}"), "true");
+    // No schedule takes it, so that nobody is asked to.
+    let dashboard = admin.get("/");
+    assert!(!dashboard.texts("th .name a").contains(&name), "{}", dashboard.text);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::{
         names::ScheduleId,
         progress::Progress,
         run::{Kind, Run, State},
+        schedule::may_be_taken,
         schedule_warning::Warning,
     },
     ops::{Actor, dashboard, runs, schedules::View},
@@ -105,6 +106,8 @@ struct DashboardScreen {
     volumes: usize,
     networks: usize,
     stacks: usize,
+    /// Without the program itself and what a label leaves out.
+    to_protect: usize,
     protected: usize,
     stale: usize,
     attention: Vec<Attention>,
@@ -128,7 +131,7 @@ struct DashboardScreen {
 impl DashboardScreen {
     /// x and width of the parts of the coverage bar, 230 wide.
     fn bar(&self) -> [(usize, usize); 3] {
-        let whole = self.total.max(1);
+        let whole = self.to_protect.max(1);
         let ok = self.protected * 230 / whole;
         let stale = self.stale * 230 / whole;
         [(0, ok), (ok, stale), (ok + stale, 230 - ok - stale)]
@@ -140,7 +143,7 @@ impl DashboardScreen {
     }
 
     fn unprotected(&self) -> usize {
-        self.total - self.protected - self.stale
+        self.to_protect - self.protected - self.stale
     }
 }
 
@@ -192,7 +195,8 @@ pub(in crate::web) async fn show(
         .collect();
     let (mut protected, mut stale) = (0, 0);
     let mut attention = Vec::new();
-    for container in &stats.containers {
+    let to_protect = stats.containers.iter().filter(|container| may_be_taken(container));
+    for container in to_protect.clone() {
         let backup = stats.newest.get(&container.name);
         let old = backup
             .is_some_and(|backup| (shell.now - backup.created).num_days() >= super::containers::STALE_DAYS);
@@ -216,6 +220,7 @@ pub(in crate::web) async fn show(
     let screen = DashboardScreen {
         today: shell.now.with_timezone(&app.zone).format("%A %-d %B %Y, %H:%M").to_string(),
         total: stats.containers.len(),
+        to_protect: to_protect.count(),
         running: count(Status::Running) + count(Status::Restarting),
         stopped: count(Status::Stopped) + count(Status::Created) + count(Status::Dead),
         paused: count(Status::Paused),

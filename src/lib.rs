@@ -15,7 +15,7 @@ pub mod notify;
 pub mod ops;
 pub mod seal;
 pub mod telemetry;
-mod tls;
+pub mod tls;
 pub mod vault;
 pub mod vaults;
 pub mod vitals;

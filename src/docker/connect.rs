@@ -88,9 +88,8 @@ fn client(tls: &EngineTls) -> Result<ClientConfig, String> {
         .map_err(|error| text("cert.pem")(&error))?;
     let key = PrivateKeyDer::from_pem_slice(tls.key.reveal().as_bytes())
         .map_err(|error| text("key.pem")(&error))?;
-    ClientConfig::builder_with_provider(crate::tls::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+    crate::tls::set_up();
+    ClientConfig::builder()
         .with_root_certificates(roots)
         .with_client_auth_cert(certificates, key)
         .map_err(|error| text("cert.pem and key.pem")(&error))

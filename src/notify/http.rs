@@ -17,7 +17,7 @@ const HEARD: usize = 300;
 const DISCORD: usize = 1900;
 
 pub(super) async fn send(target: &Target, message: &Message<'_>) -> Result<String, String> {
-    crate::tls::provider();
+    crate::tls::set_up();
     // To follow a redirection would give the address' secrets to another server.
     let client =
         Client::builder().redirect(Policy::none()).connect_timeout(CONNECT).timeout(PATIENCE).build();

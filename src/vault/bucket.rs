@@ -37,7 +37,7 @@ pub(super) fn open(place: &S3Location) -> Result<Arc<dyn ObjectStore>, VaultErro
 }
 
 fn client(place: &S3Location, retries: usize) -> Result<AmazonS3, VaultError> {
-    crate::tls::provider();
+    crate::tls::set_up();
     let plain = place.endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
     let mut options = ClientOptions::new()
         .with_connect_timeout(CONNECT)

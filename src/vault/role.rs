@@ -22,7 +22,7 @@ const RETRIES: usize = 2;
 
 /// What asks for the keys, and again before they end. It asks nothing yet.
 pub(super) fn keys(place: &S3Location, source: &RoleSource) -> Result<AwsCredentialProvider, VaultError> {
-    crate::tls::provider();
+    crate::tls::set_up();
     let retry = RetryConfig {
         max_retries: RETRIES,
         retry_timeout: ANSWER * 4,

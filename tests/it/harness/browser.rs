@@ -36,8 +36,7 @@ impl Browser {
     }
 
     fn open_with(address: &str, options: &Value) -> Self {
-        // The driver's client needs one, also to speak without TLS. An error says that there is one.
-        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        container_monkey::tls::set_up();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let program = Command::new("chromedriver")
             .arg(format!("--port={port}"))

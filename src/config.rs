@@ -58,7 +58,7 @@ pub struct Config {
     /// Directory for settings, the local vault and temporary files.
     #[arg(long, env = "MONKEY_DATA", default_value = "./data", global = true)]
     pub data: PathBuf,
-    /// Name of this server, shown on the page and on every backup; default: the host's name.
+    /// Name of this server, shown on the page and on every backup; default: the host's name at the first start.
     #[arg(long, env = "MONKEY_SERVER_NAME", global = true)]
     pub server_name: Option<String>,
     /// Password of the first user; only used when the database is new. Twin: `MONKEY_ADMIN_PASSWORD_FILE`.

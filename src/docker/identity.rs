@@ -100,6 +100,11 @@ fn inside_a_container() -> bool {
     ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
 }
 
+/// Whether a host name is what the engine gives to a container that was given none: the start of an id.
+pub fn is_short_id(name: &str) -> bool {
+    name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn candidates() -> Vec<String> {
     let mut found = Vec::new();
     // Right also for a container that shares another one's network, but hidden by cgroup v2.
@@ -111,8 +116,7 @@ fn candidates() -> Vec<String> {
     }
     if let Ok(name) = nix::unistd::gethostname()
         && let Some(name) = name.to_str()
-        && name.len() == 12
-        && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && is_short_id(name)
     {
         found.push(name.to_owned());
     }

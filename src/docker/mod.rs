@@ -39,6 +39,7 @@ pub use events::EventStream;
 pub use exec::{Exec, ExecOptions, Input, Process, Program};
 pub use export::unpack_saved;
 pub use helpers::Leftover;
+pub use identity::is_short_id;
 pub use images::{Counts, Removed};
 pub use layer::{layer_path, same_layer_form};
 pub use logs::{LogStream, Writer};

@@ -6,6 +6,7 @@ use super::Actor;
 use crate::{
     app::App,
     db::{self, audit::Entry},
+    docker,
     error::{AppError, Result},
 };
 
@@ -16,22 +17,20 @@ const HOST_NAME: &str = "server_name.host";
 
 /// The server's name: set on the page, else configured, else the host's when it was first asked.
 pub async fn server_name(app: &App) -> Result<String> {
-    let of = |key: &'static str| app.db.read(move |c| db::settings::get(c, key));
-    if let Some(name) = of(SERVER_NAME).await? {
-        return Ok(name);
-    }
-    if let Some(name) = app.config.server_name.as_ref().filter(|name| !name.is_empty()) {
-        return Ok(name.clone());
-    }
-    if let Some(name) = of(HOST_NAME).await? {
+    let of = |c: &mut _| Ok((db::settings::get(c, SERVER_NAME)?, db::settings::get(c, HOST_NAME)?));
+    let (set, host) = app.db.read(of).await?;
+    let configured = app.config.server_name.clone().filter(|name| !name.is_empty());
+    if let Some(name) = set.or(configured).or(host) {
         return Ok(name);
     }
     let own = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let own = own.filter(|name| !name.is_empty()).unwrap_or_else(|| "server".to_owned());
     // A container that was given no name has its id in place of one, and another after each upgrade.
-    let is_id = own.len() == 12 && own.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let host =
-        if is_id { app.docker.engine().await.ok().map(|engine| engine.name) } else { Some(own.clone()) };
+    let host = if docker::is_short_id(&own) {
+        app.docker.engine().await.ok().map(|engine| engine.name)
+    } else {
+        Some(own.clone())
+    };
     let Some(name) = host.filter(|name| !name.is_empty()) else { return Ok(own) };
     let kept = name.clone();
     app.db.write(move |c| db::settings::set(c, HOST_NAME, Some(&kept))).await?;

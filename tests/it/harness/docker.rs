@@ -168,6 +168,13 @@ impl Drop for Bench {
             let output = try_run("docker", &[arguments, &["-q", "--filter", &filter]].concat());
             String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
         };
+        // Restored without its labels, or an anonymous one that a redeploy gave a place: whose container mounts it is known.
+        let mut mounted = Vec::new();
+        for container in list(&["ps", "-a"]) {
+            let names = "{{range .Mounts}}{{.Name}} {{end}}";
+            let output = try_run("docker", &["inspect", "-f", names, &container]);
+            mounted.extend(String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned));
+        }
         let kinds: [(&[&str], &[&str]); 6] = [
             (&["ps", "-a"], &["rm", "-f", "-v"]),
             // Once more, for what the storage driver held on to.
@@ -182,6 +189,10 @@ impl Drop for Bench {
             for id in list(what) {
                 try_run("docker", &[remove, &[id.as_str()]].concat());
             }
+        }
+        // One that somebody else uses stays.
+        for volume in mounted {
+            try_run("docker", &["volume", "rm", &volume]);
         }
     }
 }

@@ -19,7 +19,6 @@ use crate::{
         container::{Action, Container, PortMapping, Status},
         progress::Progress,
         run::Run,
-        schedule::may_be_taken,
     },
     ops::{Actor, backups, containers, runs},
     web::{
@@ -269,14 +268,12 @@ fn screen(
     filter: Filter,
 ) -> ListScreen {
     let count = |status| all.iter().filter(|container| container.status == status).count();
-    let to_protect = all.iter().filter(|container| may_be_taken(container));
-    let (to_protect, protected) =
-        (to_protect.clone().count(), to_protect.filter(|c| newest.contains_key(&c.name)).count());
+    let protected = all.iter().filter(|container| newest.contains_key(&container.name)).count();
     let total = all.len();
     let summary = match total {
         0 => "This Docker engine has no containers yet.".to_owned(),
         _ => format!(
-            "{} running, {} stopped, {} paused. {protected} of {to_protect} have a backup.",
+            "{} running, {} stopped, {} paused. {protected} of {total} have a backup.",
             count(Status::Running),
             count(Status::Stopped) + count(Status::Created),
             count(Status::Paused)

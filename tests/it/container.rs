@@ -167,6 +167,7 @@ fn its_own_container_image_and_network_are_marked_and_refused() {
     // No schedule takes it, so that nobody is asked to.
     let dashboard = admin.get("/");
     assert!(!dashboard.texts("th .name a").contains(&name), "{}", dashboard.text);
+    assert!(dashboard.text.contains("Not counted: this program"), "{}", dashboard.text);
 }
 
 #[test]
